@@ -81,7 +81,10 @@ struct operator_setup {
     /* Sources: a new watermark of this source (never going back), and whether it is idle. */
     void (*watermark_out)(void *task, int64_t watermark_ms);
     void (*idle_out)(void *task, bool idle);
-    void *task;
+    /* Whether there is room for the output of one more record: asked by operators that emit much for one call (a firing
+     * window returns OPERATOR_AGAIN when there is none, a source ends its poll). Never NULL in a task. */
+    bool (*has_room)(void *task);
+    void *task; /* first argument of the three above */
     /* Restore: the states of this operator's uid from the deployment (several when the parallelism changed); handles
      * resolved by read_state. NULL/0: start empty. */
     Weir__OperatorState *const *restore;
