@@ -9,13 +9,13 @@
 enum weir_rc {
     WEIR_OK = 0,
     WEIR_E_NO_MEMORY = -1,
-    WEIR_E_INVALID = -2,      /* input that can't be used: a bad value, a malformed message */
+    WEIR_E_INVALID = -2, /* input that can't be used: a bad value, a malformed message */
     WEIR_E_NOT_FOUND = -3,
     WEIR_E_EXISTS = -4,
     WEIR_E_IO = -5,
-    WEIR_E_CORRUPT = -6,      /* a checksum or an invariant of a file does not hold */
-    WEIR_E_VERSION = -7,      /* another format, protocol or API version */
-    WEIR_E_LIMIT = -8,        /* larger than a configured or built-in maximum */
+    WEIR_E_CORRUPT = -6, /* a checksum or an invariant of a file does not hold */
+    WEIR_E_VERSION = -7, /* another format, protocol or API version */
+    WEIR_E_LIMIT = -8,   /* larger than a configured or built-in maximum */
     WEIR_E_CANCELED = -9,
     WEIR_E_TIMEOUT = -10,
     WEIR_E_STATE = -11,       /* not possible in the present state (a job that has ended) */
@@ -25,7 +25,7 @@ enum weir_rc {
     WEIR_E_INTERNAL = -15,
 };
 
-#define WEIR_CHECK __attribute__((warn_unused_result))
+#define WEIR_CHECK                       __attribute__((warn_unused_result))
 #define WEIR_PRINTF(format_index, first) __attribute__((format(printf, format_index, first)))
 
 enum { ERROR_MESSAGE_MAX = 1536 };
@@ -36,7 +36,8 @@ struct error {
     char message[ERROR_MESSAGE_MAX];
 };
 
-/* Sets code and message; returns rc, so that a function can end with `return error_set(err, WEIR_E_IO, "…")`. */
+/* Sets code and message; returns rc, so that a function can end with `return error_set(err, WEIR_E_IO, "…")`.
+ */
 int error_set(struct error *err, int rc, const char *format, ...) WEIR_PRINTF(3, 4);
 int error_vset(struct error *err, int rc, const char *format, va_list args) WEIR_PRINTF(3, 0);
 /* The same with ": <strerror(errno_value)>" behind it. */

@@ -1,4 +1,5 @@
-/* Hashes: of keys (XXH3, low 32 bits), of key groups (MurmurHash3's finaliser, Appleby 2011), of files (XXH3 64). */
+/* Hashes: of keys (XXH3, low 32 bits), of key groups (MurmurHash3's finaliser, Appleby 2011), of files (XXH3
+ * 64). */
 #ifndef WEIR_BASE_HASH_H
 #define WEIR_BASE_HASH_H
 
@@ -33,7 +34,8 @@ static inline uint32_t key_group_of(uint32_t key_hash, uint32_t max_parallelism)
     return murmur_mix(key_hash) % max_parallelism;
 }
 
-/* The subtask that owns a key group, and the groups [*ret_first, *ret_last] of a subtask: Flink's KeyGroupRangeAssignment. */
+/* The subtask that owns a key group, and the groups [*ret_first, *ret_last] of a subtask: Flink's
+ * KeyGroupRangeAssignment. */
 static inline uint32_t key_group_owner(uint32_t key_group, uint32_t parallelism, uint32_t max_parallelism)
 {
     return (uint32_t)((uint64_t)key_group * parallelism / max_parallelism);

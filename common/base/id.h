@@ -1,4 +1,5 @@
-/* 128-bit ids (jobs, vertices, requests), written as 32 hex digits; and a small deterministic random generator. */
+/* 128-bit ids (jobs, vertices, requests), written as 32 hex digits; and a small deterministic random
+ * generator. */
 #ifndef WEIR_BASE_ID_H
 #define WEIR_BASE_ID_H
 
@@ -25,7 +26,8 @@ bool weir_id_parse(const char *text, struct weir_id *ret_id);
 /* From a protobuf bytes field; false if it isn't 16 bytes long. */
 bool weir_id_from_bytes(const void *data, size_t length, struct weir_id *ret_id);
 
-/* xoshiro256** (Blackman, Vigna 2018), seeded by splitmix64. The core and the simulator take all randomness from one. */
+/* xoshiro256** (Blackman, Vigna 2018), seeded by splitmix64. The core and the simulator take all randomness
+ * from one. */
 struct random {
     uint64_t state[4];
 };

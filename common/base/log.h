@@ -14,7 +14,8 @@ void log_vwrite(enum log_level level, const char *logger, const char *format, va
     __attribute__((format(printf, 3, 0)));
 /* Below this nothing is written; INFO at start. */
 void log_set_level(enum log_level level);
-/* "DEBUG", "INFO", "WARN", "ERROR", "OFF" in any case; returns 0, or WEIR_E_INVALID and *ret_level untouched. */
+/* "DEBUG", "INFO", "WARN", "ERROR", "OFF" in any case; returns 0, or WEIR_E_INVALID and *ret_level untouched.
+ */
 int log_level_parse(const char *text, enum log_level *ret_level);
 
 #define log_debug(logger, ...) log_write(LOG_DEBUG, logger, __VA_ARGS__)

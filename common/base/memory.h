@@ -1,5 +1,6 @@
-/* Allocation: x-functions for what the program itself sizes (they end the process when memory is out, as there is nothing
- * sensible left to do); try_alloc for what a peer, a file or a user sizes, with the limit checked first. */
+/* Allocation: x-functions for what the program itself sizes (they end the process when memory is out, as
+ * there is nothing sensible left to do); try_alloc for what a peer, a file or a user sizes, with the limit
+ * checked first. */
 #ifndef WEIR_BASE_MEMORY_H
 #define WEIR_BASE_MEMORY_H
 

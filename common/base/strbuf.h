@@ -9,7 +9,7 @@ struct strbuf {
     char *data;  /* NUL-terminated once anything was added; owned */
     size_t size; /* bytes without the NUL */
     size_t capacity;
-    size_t limit; /* size never exceeds it */
+    size_t limit;  /* size never exceeds it */
     bool overflow; /* something didn't fit and was left out */
 };
 

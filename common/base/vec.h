@@ -48,6 +48,6 @@
     } while (0)
 
 #define vec_for_each(item, vec)                                                                              \
-    for (__typeof__((vec)->items) item = (vec)->items; item < (vec)->items + (vec)->count; item++)
+    for (__typeof__((vec)->items + 0) item = (vec)->items; item < (vec)->items + (vec)->count; item++)
 
 #endif
