@@ -1,0 +1,1 @@
+unit_test(click_event_test click_event)
