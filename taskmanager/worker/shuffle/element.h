@@ -6,11 +6,11 @@
 
 enum element_kind {
     ELEMENT_RECORD = 0,
-    ELEMENT_FRAGMENT = 1,     /* a piece of a record that is larger than a buffer; more follow */
+    ELEMENT_FRAGMENT = 1,      /* a piece of a record that is larger than a buffer; more follow */
     ELEMENT_LAST_FRAGMENT = 2, /* its timestamp and hash are the record's */
-    ELEMENT_WATERMARK = 3,    /* timestamp: the watermark, ms */
-    ELEMENT_BARRIER = 4,      /* payload: struct element_barrier; timestamp: when it was triggered */
-    ELEMENT_IDLE = 5,         /* nothing comes for a while: leave this channel out of the watermark */
+    ELEMENT_WATERMARK = 3,     /* timestamp: the watermark, ms */
+    ELEMENT_BARRIER = 4,       /* payload: struct element_barrier; timestamp: when it was triggered */
+    ELEMENT_IDLE = 5,          /* nothing comes for a while: leave this channel out of the watermark */
     ELEMENT_ACTIVE = 6,
     ELEMENT_END_OF_INPUT = 7,
 };

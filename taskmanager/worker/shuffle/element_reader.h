@@ -1,0 +1,49 @@
+/* Takes buffers from a channel and yields the elements in them; puts fragments together. What comes is
+ * checked, as it may be from the network: sizes and kinds always, the inside of records by a check that the
+ * task gives. Consumer's thread. */
+#ifndef WEIR_SHUFFLE_ELEMENT_READER_H
+#define WEIR_SHUFFLE_ELEMENT_READER_H
+
+#include "common/base/error.h"
+#include "taskmanager/worker/shuffle/channel.h"
+#include "taskmanager/worker/shuffle/element.h"
+
+struct element {
+    enum element_kind kind; /* never a fragment */
+    uint32_t key_hash;
+    int64_t timestamp;
+    const void *data; /* RECORD: aligned to 8; valid until the next call */
+    uint32_t size;
+    struct element_barrier barrier; /* BARRIER */
+};
+
+/* 0, or an error: what is wrong with this record. */
+typedef int element_check_fn(const void *self, const void *record, uint32_t size, struct error *err);
+
+struct element_reader {
+    struct channel *channel; /* borrowed */
+    uint32_t max_record_bytes;
+    element_check_fn *check; /* NULL: the producer is in this process and trusted */
+    const void *check_self;
+    struct buffer *buffer;   /* being read */
+    unsigned char *assembly; /* of fragments; owned; at most max_record_bytes */
+    uint32_t assembly_size;
+    uint32_t assembly_capacity;
+    bool assembling;
+    uint64_t bytes; /* read so far, headers included */
+};
+
+enum element_status {
+    ELEMENT_READY,
+    ELEMENT_NONE, /* the channel is empty for now */
+    ELEMENT_BAD,  /* err says why; the reader is not to be used any more */
+};
+
+void element_reader_init(struct element_reader *reader, struct channel *channel, uint32_t max_record_bytes);
+void element_reader_deinit(struct element_reader *reader);
+enum element_status element_reader_next(struct element_reader *reader, struct element *ret_element,
+                                        struct error *err);
+/* True when the last element was the last of its buffer: a good moment for a task to look around. */
+bool element_reader_at_end_of_buffer(const struct element_reader *reader);
+
+#endif
