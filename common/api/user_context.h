@@ -26,7 +26,7 @@ struct weir_context {
     struct error error; /* set by weir_fail */
 };
 
-enum { COLLECTOR_FIXED_ALIGNMENT = 8 };
+enum { COLLECTOR_FIXED_ALIGNMENT = 8, KAFKA_OUTPUT_MAX_BYTES = 64 << 20 };
 
 /* Records are built in a block that is as large as the largest record allowed, and handed over by emit. */
 struct weir_collector {
@@ -38,6 +38,7 @@ struct weir_collector {
     uint32_t capacity;        /* the maximum record size */
     uint32_t used;            /* of the record being built; 0: none */
     bool overflow;            /* the record being built got too large */
+    uint64_t wanted;          /* its size, when overflow is set */
 };
 
 /* Key of a record in its canonical bytes: a single string or bytes field as it is; integers, booleans and timestamps as 8
@@ -56,9 +57,19 @@ struct weir_kafka_output {
     const void *key;
     size_t key_length;
     int32_t partition; /* −1: the client's choice */
-    unsigned char *buffer; /* owned; copies of value and key */
+    unsigned char *buffer; /* owned; copies of value and key; grows by realloc up to KAFKA_OUTPUT_MAX_BYTES */
     size_t capacity;
     size_t used;
+    bool overflow; /* value and key are too large together, and not set: the encoder's record can't be sent */
 };
+
+/* Before each call of an encoder; keeps the buffer. */
+static inline void kafka_output_reset(struct weir_kafka_output *out)
+{
+    out->value = out->key = NULL;
+    out->value_length = out->key_length = out->used = 0;
+    out->partition = -1;
+    out->overflow = false;
+}
 
 #endif

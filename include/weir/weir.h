@@ -11,6 +11,8 @@
  *  - Time, sleep and randomness come from the context, so that a job runs unchanged under simulation.
  *  - They return 0, or the result of weir_fail(), which fails the job (or, in decode, makes the record a bad record).
  *  - They may block, which holds up their own subtask only; weir_sleep() is interrupted by cancellation, sleep(3) is not.
+ *
+ * Usable from C (GNU or C11 and later) and from C++20.
  */
 #ifndef WEIR_WEIR_H
 #define WEIR_WEIR_H
@@ -26,6 +28,7 @@ extern "C" {
 #define WEIR_API_MAJOR 1
 #define WEIR_API_MINOR 0
 #define WEIR_PUBLIC    __attribute__((visibility("default")))
+#define WEIR_UNUSED_   __attribute__((unused))
 
 /* ---- records ------------------------------------------------------------------------------------------------------ */
 
@@ -60,7 +63,7 @@ typedef struct weir_field {
 typedef struct weir_record_type {
     size_t struct_size;
     const char *name;
-    uint32_t size;      /* bytes of the fixed part */
+    uint32_t size;      /* bytes of the fixed part, at most 1024 */
     uint32_t alignment; /* bytes, at most 8 */
     uint32_t field_count;
     const weir_field *fields;
@@ -73,8 +76,9 @@ typedef struct weir_record_type {
     struct name_ {                                                                                           \
         WEIR_FOR_EACH_(WEIR_MEMBER_, name_, __VA_ARGS__)                                                     \
     };                                                                                                       \
-    static const weir_field name_##_fields_[] = {WEIR_FOR_EACH_(WEIR_DESCRIBE_, name_, __VA_ARGS__)};        \
-    static const weir_record_type name_##_type = {sizeof(weir_record_type),                                  \
+    static const weir_field name_##_fields_[] WEIR_UNUSED_ = {                                               \
+        WEIR_FOR_EACH_(WEIR_DESCRIBE_, name_, __VA_ARGS__)};                                                 \
+    static const weir_record_type name_##_type WEIR_UNUSED_ = {sizeof(weir_record_type),                     \
                                                   #name_,                                                    \
                                                   (uint32_t)sizeof(struct name_),                            \
                                                   (uint32_t)__alignof__(struct name_),                       \
@@ -136,7 +140,8 @@ WEIR_PUBLIC void *weir_user_data(weir_context *context);
 /* Says why; returns a non-zero value to return from the user function. */
 WEIR_PUBLIC int weir_fail(weir_context *context, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* The i-th key field. A string is not NUL-terminated. */
+/* The i-th key field, in the order given to weir_key_by. A string is not NUL-terminated. A field of another type, or an index
+ * that there isn't, gives an empty string or 0. */
 WEIR_PUBLIC const char *weir_key_string(const weir_key *key, uint32_t index, uint32_t *ret_length);
 WEIR_PUBLIC int64_t weir_key_int(const weir_key *key, uint32_t index);
 
@@ -160,23 +165,28 @@ typedef struct weir_stream weir_stream;
 
 /* Options common to all operators. Zero means default. */
 typedef struct weir_operator_options {
-    const char *name;
-    const char *uid;      /* state is matched by it; required where there is state */
+    const char *name;     /* at most 256 bytes */
+    const char *uid;      /* state is matched by it; required where there is state (sources, windows) */
     uint32_t parallelism; /* default: the environment's */
+    uint32_t reserved32_; /* zero */
     void *user_data;
+    const void *reserved_[4]; /* NULL: room for options to come */
 } weir_operator_options;
 
-/* Job arguments: "--name value", "--name=value", "--flag". */
+/* Job arguments: "--name value", "--name=value", "--flag"; one dash will do; name is given without dashes. Of an argument
+ * given twice the last counts. What is returned lives as long as the process. An argument without its value is a mistake. */
 WEIR_PUBLIC const char *weir_arg(weir_env *env, const char *name, const char *default_value);
+/* Whether it is given (and not as "--name false" or "--name=false"). */
 WEIR_PUBLIC bool weir_flag(weir_env *env, const char *name);
-/* A mistake in the arguments: ends the submission with this sentence. Returns non-zero, to return from main. */
+/* A mistake in the arguments: ends the submission with this sentence (the first one counts). Returns non-zero, to return
+ * from main. */
 WEIR_PUBLIC int weir_reject(weir_env *env, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 WEIR_PUBLIC void weir_set_job_name(weir_env *env, const char *name);
 WEIR_PUBLIC void weir_enable_checkpointing(weir_env *env, int64_t interval_ms);
 WEIR_PUBLIC void weir_disable_chaining(weir_env *env);
 WEIR_PUBLIC void weir_set_parallelism(weir_env *env, uint32_t parallelism); /* unless given to `weir run -p` */
-/* Any of Flink's job-level keys, e.g. "restart-strategy.type". */
+/* Any of Flink's job-level keys, e.g. "restart-strategy.type". What is given to `weir run -D` wins. */
 WEIR_PUBLIC void weir_set_config(weir_env *env, const char *key, const char *value);
 
 /* Event time. Per source split (Kafka partition): watermark = largest timestamp − out_of_orderness_ms − 1; the source's is
@@ -186,6 +196,7 @@ typedef struct weir_watermark_strategy {
     int64_t out_of_orderness_ms;
     int64_t idleness_ms;         /* 0: a split is never idle */
     const char *timestamp_field; /* of the record; NULL: the time that the source gives (Kafka's record time) */
+    const void *reserved_[3];    /* NULL: room for options to come */
 } weir_watermark_strategy;
 
 typedef struct weir_kafka_message {
@@ -218,7 +229,7 @@ typedef struct weir_kafka_source_options {
     weir_decode_fn *decode;
     const char *topic;
     const char *bootstrap_servers;
-    const char *group_id;
+    const char *group_id; /* needed for WEIR_START_COMMITTED; NULL: no offsets are committed */
     weir_kafka_start start;
     int64_t start_timestamp_ms;
     weir_bad_record on_bad_record;
@@ -279,14 +290,16 @@ typedef struct weir_window {
     int64_t end_ms;   /* exclusive */
 } weir_window;
 
-/* Incremental aggregation: one accumulator per key and window, a declared record without strings, zeroed at first. */
+/* Incremental aggregation: one accumulator per key and window, a declared record without strings, zeroed at first. The
+ * result has no strings either. */
 typedef struct weir_aggregate {
     size_t struct_size;
     const char *name; /* shown in plans */
     const weir_record_type *accumulator;
     void (*add)(weir_context *context, void *accumulator, const void *record);
+    /* NULL: accumulators can't be merged, so nothing is aggregated before the exchange */
     void (*merge)(weir_context *context, void *accumulator, const void *other);
-    const weir_record_type *result_type; /* NULL: the accumulator is the result */
+    const weir_record_type *result_type; /* NULL: the accumulator is the result, and there is no result function */
     void (*result)(weir_context *context, const void *accumulator, void *result);
 } weir_aggregate;
 
@@ -306,7 +319,7 @@ typedef struct weir_window_options {
 } weir_window_options;
 
 typedef struct weir_kafka_output weir_kafka_output;
-/* Sets the message for one record. The bytes are copied. */
+/* Sets the message for one record. The bytes are copied. A value of NULL is a tombstone. */
 WEIR_PUBLIC void weir_kafka_output_value(weir_kafka_output *out, const void *data, size_t length);
 WEIR_PUBLIC void weir_kafka_output_key(weir_kafka_output *out, const void *data, size_t length);
 WEIR_PUBLIC void weir_kafka_output_partition(weir_kafka_output *out, int32_t partition); /* default: the client's choice */
@@ -355,7 +368,11 @@ WEIR_PUBLIC void weir_print_with(weir_stream *input, const weir_print_sink_optio
 WEIR_PUBLIC void weir_discard_with(weir_stream *input, const weir_discard_sink_options *options);
 
 #define WEIR_NAMED(name_, uid_) .operator_ = {.name = (name_), .uid = (uid_)}
+#ifdef __cplusplus
+#define WEIR_OPTIONS_(type_, ...) weir_address_of_(type_{.struct_size = sizeof(type_), __VA_ARGS__})
+#else
 #define WEIR_OPTIONS_(type_, ...) (&(type_){.struct_size = sizeof(type_), __VA_ARGS__})
+#endif
 #define weir_from_kafka(env_, ...) weir_from_kafka_with(env_, WEIR_OPTIONS_(weir_kafka_source_options, __VA_ARGS__))
 #define weir_from_generator(env_, ...)                                                                       \
     weir_from_generator_with(env_, WEIR_OPTIONS_(weir_generator_source_options, __VA_ARGS__))
@@ -363,7 +380,9 @@ WEIR_PUBLIC void weir_discard_with(weir_stream *input, const weir_discard_sink_o
     weir_from_sequence_with(env_, WEIR_OPTIONS_(weir_sequence_source_options, __VA_ARGS__))
 #define weir_map(in_, ...)    weir_map_with(in_, WEIR_OPTIONS_(weir_map_options, __VA_ARGS__))
 #define weir_filter(in_, ...) weir_filter_with(in_, WEIR_OPTIONS_(weir_filter_options, __VA_ARGS__))
+#ifndef __cplusplus /* for C++ a function template, below */
 #define weir_key_by(in_, ...) weir_key_by_with(in_, (const char *const[]){__VA_ARGS__, NULL})
+#endif
 #define weir_window(in_, ...) weir_window_with(in_, WEIR_OPTIONS_(weir_window_options, __VA_ARGS__))
 #define weir_to_kafka(in_, ...) weir_to_kafka_with(in_, WEIR_OPTIONS_(weir_kafka_sink_options, __VA_ARGS__))
 #define weir_print(in_, ...)   weir_print_with(in_, WEIR_OPTIONS_(weir_print_sink_options, __VA_ARGS__))
@@ -396,6 +415,18 @@ typedef struct weir_job_descriptor {
         WEIR_JOB_MAGIC, sizeof(weir_job_descriptor), WEIR_API_MAJOR, WEIR_API_MINOR, name_, main_}
 
 #ifdef __cplusplus
+}
+
+/* C++ has no compound literals whose address can be taken; a temporary lives until the end of the full expression, too. */
+template <typename options_type> inline const options_type *weir_address_of_(const options_type &options)
+{
+    return &options;
+}
+
+template <typename... names_type> inline weir_stream *weir_key_by(weir_stream *input, names_type... names)
+{
+    const char *const fields[] = {names..., nullptr};
+    return weir_key_by_with(input, fields);
 }
 #endif
 #endif
