@@ -1,5 +1,6 @@
-/* The layouts behind the opaque types of weir.h that user functions get: shared by libweir.so, which implements the public
- * functions on them, and by the worker runtime, which fills them in. Owned by one task; used on its thread only. */
+/* The layouts behind the opaque types of weir.h that user functions get: shared by libweir.so, which
+ * implements the public functions on them, and by the worker runtime, which fills them in. Owned by one task;
+ * used on its thread only. */
 #ifndef WEIR_API_USER_CONTEXT_H
 #define WEIR_API_USER_CONTEXT_H
 
@@ -31,18 +32,18 @@ enum { COLLECTOR_FIXED_ALIGNMENT = 8, KAFKA_OUTPUT_MAX_BYTES = 64 << 20 };
 /* Records are built in a block that is as large as the largest record allowed, and handed over by emit. */
 struct weir_collector {
     int (*emit)(struct weir_collector *self, const void *record, uint32_t size_bytes, int64_t timestamp_ms);
-    void *self;               /* of the emit function */
-    weir_context *context;    /* for the default timestamp and for errors */
+    void *self;            /* of the emit function */
+    weir_context *context; /* for the default timestamp and for errors */
     const weir_record_type *type;
-    unsigned char *block;     /* aligned to 8; capacity bytes */
-    uint32_t capacity;        /* the maximum record size */
-    uint32_t used;            /* of the record being built; 0: none */
-    bool overflow;            /* the record being built got too large */
-    uint64_t wanted;          /* its size, when overflow is set */
+    unsigned char *block; /* aligned to 8; capacity bytes */
+    uint32_t capacity;    /* the maximum record size */
+    uint32_t used;        /* of the record being built; 0: none */
+    bool overflow;        /* the record being built got too large */
+    uint64_t wanted;      /* its size, when overflow is set */
 };
 
-/* Key of a record in its canonical bytes: a single string or bytes field as it is; integers, booleans and timestamps as 8
- * bytes LE; several fields one after the other, strings with a u32 LE length before them. */
+/* Key of a record in its canonical bytes: a single string or bytes field as it is; integers, booleans and
+ * timestamps as 8 bytes LE; several fields one after the other, strings with a u32 LE length before them. */
 struct weir_key {
     const unsigned char *data;
     uint32_t size;
@@ -56,7 +57,7 @@ struct weir_kafka_output {
     size_t value_length;
     const void *key;
     size_t key_length;
-    int32_t partition; /* −1: the client's choice */
+    int32_t partition;     /* −1: the client's choice */
     unsigned char *buffer; /* owned; copies of value and key; grows by realloc up to KAFKA_OUTPUT_MAX_BYTES */
     size_t capacity;
     size_t used;

@@ -160,7 +160,7 @@ WEIR_PUBLIC int weir_emit_at(weir_collector *out, void *record, int64_t timestam
 
 /* ---- building a stream --------------------------------------------------------------------------------------------- */
 
-typedef struct weir_env weir_env;
+typedef struct weir_env weir_env; /* environment, streams: until main returns */
 typedef struct weir_stream weir_stream;
 
 /* Options common to all operators. Zero means default. */

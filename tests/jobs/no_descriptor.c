@@ -1,0 +1,3 @@
+/* A shared object that is not a job. */
+extern int weir_no_job;
+int weir_no_job = 1;
