@@ -110,14 +110,3 @@ void layout_move(const struct layout_mapping *mapping, const void *stored, void 
         memcpy((unsigned char *)declared + move->to, (const unsigned char *)stored + move->from, move->size);
     }
 }
-
-Weir__RecordDescriptor *layout_copy(const Weir__RecordDescriptor *layout)
-{
-    size_t size = weir__record_descriptor__get_packed_size(layout);
-    uint8_t *packed = xmalloc(size ? size : 1);
-    weir__record_descriptor__pack(layout, packed);
-    Weir__RecordDescriptor *copy = weir__record_descriptor__unpack(NULL, size, packed);
-    free(packed);
-    assert(copy); /* what was just packed */
-    return copy;
-}

@@ -33,7 +33,5 @@ void layout_move(const struct layout_mapping *mapping, const void *stored, void 
 
 /* Fixed-size fields only: what an accumulator may hold. */
 int layout_check(const Weir__RecordDescriptor *layout, struct error *err) WEIR_CHECK;
-/* A deep copy; freed with weir__record_descriptor__free_unpacked. */
-Weir__RecordDescriptor *layout_copy(const Weir__RecordDescriptor *layout);
 
 #endif

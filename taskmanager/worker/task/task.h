@@ -1,5 +1,6 @@
-/* A subtask as a state machine: task_step does a bounded piece of work and says how it went. Whoever owns the thread loops
- * over it; the simulator calls it too. Everything here but task_post and task_read_metrics is for that one owner. */
+/* A subtask as a state machine: task_step does a bounded piece of work and says how it went. Whoever owns the
+ * thread loops over it; the simulator calls it too. Everything here but task_post and task_read_metrics is
+ * for that one owner. */
 #ifndef WEIR_TASK_TASK_H
 #define WEIR_TASK_TASK_H
 
@@ -8,6 +9,7 @@
 #include "common/base/error.h"
 #include "proto/control.pb-c.h"
 #include "taskmanager/worker/connectors/kafka_client.h"
+#include "taskmanager/worker/operators/operator.h"
 #include "taskmanager/worker/shuffle/channel.h"
 
 struct task;
@@ -18,8 +20,8 @@ enum task_progress {
     TASK_ENDED,    /* FINISHED, CANCELED or FAILED was reported; call task_free */
 };
 
-/* Told on the task's own thread (or by task_step's caller). Messages are owned by the receiver, who frees them
- * (weir__…__free_unpacked). The deployment id in them is left empty: the worker fills it in. */
+/* Told on the task's own thread (or by task_step's caller). Messages are owned by the receiver, who frees
+ * them (weir__…__free_unpacked). The deployment id in them is left empty: the worker fills it in. */
 struct task_listener {
     void (*state)(void *self, struct task *task, Weir__TaskStateUpdate *update_take);
     /* At the barrier, with all state inline; the receiver writes what is large to files and sends the ack. */
@@ -30,7 +32,8 @@ struct task_listener {
 
 struct task_config {
     uint32_t max_record_bytes;
-    int64_t buffer_timeout_ms;  /* −1: only full buffers; 0: after each step */
+    int64_t buffer_timeout_ms; /* of a busy task; −1: only full buffers; 0: after each step. Without input: at
+                                  once */
     uint32_t buffers_per_channel;
     uint32_t floating_buffers;
     bool checkpointing;
@@ -41,12 +44,16 @@ struct task_input {
     uint32_t edge;
     struct channel **channels; /* borrowed */
     uint32_t channel_count;
+    const bool *remote; /* per channel: filled from the network, so its records are checked; NULL: none is */
 };
 struct task_output {
     uint32_t edge;
     Weir__ShipStrategy strategy;
-    struct channel **channels; /* borrowed */
+    struct channel **channels; /* borrowed; of capacity 0, as an overdraft has to fit */
     uint32_t channel_count;
+    uint32_t max_parallelism;   /* SHIP_HASH: of the target */
+    uint32_t key_field_count;   /* SHIP_HASH: fields of this vertex's output record */
+    const uint32_t *key_fields; /* borrowed */
 };
 
 struct task_setup {
@@ -59,25 +66,35 @@ struct task_setup {
     const struct kafka_provider *kafka;
     struct task_listener listener;
     struct task_config config;
-    struct waker *waker; /* borrowed: wakes the thread that steps this task */
+    struct waker *waker;       /* wakes the thread that steps this task; outlives the task's output buffers,
+                                  wherever they are */
     struct task_input *inputs; /* copied */
     uint32_t input_count;
     struct task_output *outputs; /* copied */
     uint32_t output_count;
     Weir__OperatorState **restore; /* borrowed until RUNNING or FAILED was reported */
     size_t restore_count;
-    int (*read_state)(void *reader, const Weir__StateHandle *handle, void **ret_data, size_t *ret_size, struct error *err);
+    /* NULL: inline state only. */
+    int (*read_state)(void *reader, const Weir__StateHandle *handle, void **ret_data, size_t *ret_size,
+                      struct error *err);
     void *reader;
+    operator_new_fn *const *operators; /* by kind, OPERATOR_KINDS of them; see operator_table.h */
 };
 
 int task_new(const struct task_setup *setup, struct task **ret_task, struct error *err) WEIR_CHECK;
 void task_free(struct task *task);
-/* now_ms: wall clock, ms since the epoch (virtual in the simulator). The first steps open the operators (INITIALIZING). */
+/* now_ms: wall clock, ms since the epoch (virtual in the simulator). The first steps open the operators
+ * (INITIALIZING). */
 enum task_progress task_step(struct task *task, int64_t now_ms);
 int64_t task_deadline(const struct task *task);
 const char *task_name(const struct task *task); /* "ClickEvent Counter (1/2)" */
 
-enum task_mail_kind { TASK_MAIL_TRIGGER_CHECKPOINT, TASK_MAIL_CHECKPOINT_COMPLETE, TASK_MAIL_CHECKPOINT_ABORTED, TASK_MAIL_CANCEL };
+enum task_mail_kind {
+    TASK_MAIL_TRIGGER_CHECKPOINT,
+    TASK_MAIL_CHECKPOINT_COMPLETE,
+    TASK_MAIL_CHECKPOINT_ABORTED,
+    TASK_MAIL_CANCEL
+};
 struct task_mail {
     enum task_mail_kind kind;
     uint64_t checkpoint_id;
