@@ -1,1 +1,8 @@
-int main(void) { return 0; }
+/* Prints docs/configuration.md. */
+#include "common/config/config.h"
+
+int main(void)
+{
+    config_print_markdown(stdout);
+    return 0;
+}
