@@ -1,16 +1,21 @@
 /* Loads a job's shared object and finds its descriptor.
  *
- * Symbols are bound lazily first, so that the descriptor's version can be read from a job that needs
- * functions which this libweir doesn't have; then all are bound, so that a missing one is an error here and
- * not a crash later. */
+ * Happy path: all symbols are bound at once, so that a missing one is an error here and not a crash later.
+ * Possible failure modes: the file is missing, cut off, not a shared object, or not a job; or it was made for
+ * another version, whose functions this libweir doesn't have: then it is loaded once more without binding, to
+ * find its version and say that. */
 #include "common/api/env.h"
 
 #include <dlfcn.h>
+#include <elf.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
+#include <link.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 static int path_resolve(const char *path, char **ret_path, struct error *err)
 {
@@ -28,6 +33,35 @@ static int path_resolve(const char *path, char **ret_path, struct error *err)
         return error_set_errno(err, WEIR_E_IO, errno, "job \"%s\"", path);
     *ret_path = resolved;
     return 0;
+}
+
+/* A file that was cut off: dlopen would end the process (SIGBUS) when it touches what isn't there. Whatever
+ * else may be wrong with the file, dlopen says it. */
+static int file_check(const char *path, const char *resolved, struct error *err)
+{
+    int fd = open(resolved, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return error_set_errno(err, WEIR_E_IO, errno, "job \"%s\"", path);
+    int rc = 0;
+    struct stat status;
+    ElfW(Ehdr) header;
+    ElfW(Phdr) segment;
+    bool elf = fstat(fd, &status) == 0 && pread(fd, &header, sizeof header, 0) == (ssize_t)sizeof header &&
+               memcmp(header.e_ident, ELFMAG, SELFMAG) == 0 && header.e_phentsize == sizeof segment;
+    for (uint32_t i = 0; elf && !rc && i < header.e_phnum; i++) {
+        off_t at;
+        bool there = !__builtin_add_overflow(header.e_phoff, (uint64_t)i * sizeof segment, &at) &&
+                     pread(fd, &segment, sizeof segment, at) == (ssize_t)sizeof segment;
+        uint64_t end;
+        if (!there ||
+            (segment.p_type == PT_LOAD && (__builtin_add_overflow(segment.p_offset, segment.p_filesz, &end) ||
+                                           end > (uint64_t)status.st_size)))
+            rc = error_set(err, WEIR_E_INVALID,
+                           "job \"%s\" is cut off: it is longer than the file's %" PRId64 " bytes", path,
+                           (int64_t)status.st_size);
+    }
+    close(fd);
+    return rc;
 }
 
 static int descriptor_check(const char *path, const weir_job_descriptor *descriptor, struct error *err)
@@ -55,30 +89,51 @@ static int descriptor_check(const char *path, const weir_job_descriptor *descrip
     return 0;
 }
 
-static int library_load(const char *path, struct job_library *library, struct error *err)
+static int descriptor_find(const char *path, void *handle, const weir_job_descriptor **ret_descriptor,
+                           struct error *err)
 {
-    library->handle = dlopen(library->path, RTLD_LAZY | RTLD_LOCAL);
-    if (!library->handle)
-        return error_set(err, WEIR_E_INVALID, "job \"%s\" can't be loaded: %s", path, dlerror());
-    library->descriptor = dlsym(library->handle, WEIR_JOB_SYMBOL);
-    if (!library->descriptor)
+    const weir_job_descriptor *descriptor = dlsym(handle, WEIR_JOB_SYMBOL);
+    if (!descriptor)
         return error_set(
             err, WEIR_E_INVALID,
             "\"%s\" is not a Weir job: it has no symbol " WEIR_JOB_SYMBOL " (see WEIR_JOB in weir.h)", path);
-    int rc = descriptor_check(path, library->descriptor, err);
-    if (rc)
-        return rc;
-    void *bound = dlopen(library->path, RTLD_NOW | RTLD_LOCAL);
-    if (!bound)
-        return error_set(err, WEIR_E_INVALID, "job \"%s\" can't be loaded: %s", path, dlerror());
-    dlclose(bound); /* counted twice, bound for good */
-    return 0;
+    int rc = descriptor_check(path, descriptor, err);
+    if (!rc)
+        *ret_descriptor = descriptor;
+    return rc;
+}
+
+/* Why it can't be loaded: as its descriptor says, if it can be seen, else as dlopen said. */
+static int load_failure(const char *path, const char *resolved, struct error *err)
+{
+    char *reason = xstrdup(dlerror());
+    int rc = 0;
+    void *handle = dlopen(resolved, RTLD_LAZY | RTLD_LOCAL);
+    if (handle) {
+        const weir_job_descriptor *descriptor;
+        rc = descriptor_find(path, handle, &descriptor, err);
+        dlclose(handle);
+    }
+    if (!rc)
+        rc = error_set(err, WEIR_E_INVALID, "job \"%s\" can't be loaded: %s", path, reason);
+    free(reason);
+    return rc;
+}
+
+static int library_load(const char *path, struct job_library *library, struct error *err)
+{
+    library->handle = dlopen(library->path, RTLD_NOW | RTLD_LOCAL);
+    if (!library->handle)
+        return load_failure(path, library->path, err);
+    return descriptor_find(path, library->handle, &library->descriptor, err);
 }
 
 int job_library_open(const char *path, struct job_library *ret_library, struct error *err)
 {
     struct job_library library = {0};
     int rc = path_resolve(path, &library.path, err);
+    if (!rc)
+        rc = file_check(path, library.path, err);
     if (!rc)
         rc = library_load(path, &library, err);
     if (!rc) {

@@ -54,6 +54,10 @@ typedef enum weir_field_type {
     WEIR_TYPE_bytes = 6
 } weir_field_type;
 
+/* stdbool.h may have replaced bool by _Bool before a WEIR_RECORD sees it. */
+#define weir__Bool      weir_bool
+#define WEIR_TYPE__Bool WEIR_TYPE_bool
+
 typedef struct weir_field {
     const char *name;
     weir_field_type type;
