@@ -1,0 +1,1 @@
+unit_test(audit_tally_test weir_audit_tally click_event)
