@@ -1,5 +1,6 @@
 unit_test(click_event_test click_event)
 unit_test(record_test weir_api)
+unit_test(stream_mistakes_test weir_api)
 unit_test(stream_builder_test weir_api)
 unit_test(job_graph_test weir_api)
 unit_test(job_library_test weir_api)

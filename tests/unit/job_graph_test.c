@@ -18,7 +18,7 @@ static Weir__JobGraph *graph_of(const weir_job_descriptor *job, uint32_t paralle
     struct stream_graph_settings settings = {.default_parallelism = parallelism,
                                              .parallelism_is_given = true};
     struct stream_graph *graph;
-    Weir__JobGraph *made;
+    Weir__JobGraph *made = NULL;
     struct error err = {0};
     int argc = 0;
     while (argv[argc])
@@ -75,8 +75,8 @@ static void click_event_count(void **state)
     static const char *const names[] = {"Source: ClickEvent Source", "ClickEvent Counter",
                                         "ClickEventStatistics Sink: Writer"};
     static const char *const descriptions[] = {"Source: ClickEvent Source",
-                                               "Window(TumblingEventTimeWindows(15000), EventTimeTrigger, "
-                                               "CountingAggregator, ClickEventStatisticsCollector)",
+                                               ("Window(TumblingEventTimeWindows(15000), EventTimeTrigger, "
+                                                "CountingAggregator, ClickEventStatisticsCollector)"),
                                                "ClickEventStatistics Sink: Writer"};
     static const char *const uids[] = {"click-event-source", "click-event-counter",
                                        "click-event-statistics-sink"};
