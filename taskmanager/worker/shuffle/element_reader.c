@@ -56,7 +56,8 @@ static int assemble(struct element_reader *reader, const unsigned char *data, ui
         reader->assembly = xrealloc(reader->assembly, capacity);
         reader->assembly_capacity = (uint32_t)capacity;
     }
-    memcpy(reader->assembly + reader->assembly_size, data, size);
+    if (size)
+        memcpy(reader->assembly + reader->assembly_size, data, size);
     reader->assembly_size = want;
     return 0;
 }
@@ -114,11 +115,12 @@ static int yield_record(struct element_reader *reader, const struct element_head
     if (header->kind == ELEMENT_LAST_FRAGMENT) {
         if (assemble(reader, payload, header->size, err))
             return err ? err->rc : WEIR_E_LIMIT;
-        ret_element->data = reader->assembly;
+        ret_element->data = reader->assembly ? reader->assembly : payload; /* NULL: only empty pieces */
         ret_element->size = reader->assembly_size;
         reader->assembling = false;
         reader->assembly_size = 0;
-        release_if_read(reader);
+        if (reader->assembly)
+            release_if_read(reader);
     }
     return reader->check ? reader->check(reader->check_self, ret_element->data, ret_element->size, err) : 0;
 }
