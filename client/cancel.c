@@ -30,7 +30,7 @@ int action_cancel(const struct options *options)
                               options->arguments[0]);
     weir_id_format(&id, job);
     if (client_config_load(options, &config, &err) != 0)
-        return fail("%s", err.message);
+        return fail_with("%s", err.message);
     int rc = client_rest_address(options, config, &address, &err);
     config_free(config);
     if (rc)
@@ -40,7 +40,7 @@ int action_cancel(const struct options *options)
     rc = cancel(address, job, &err);
     free(address);
     if (rc)
-        return fail("Could not cancel job %s. %s", job, err.message);
+        return fail_with("Could not cancel job %s. %s", job, err.message);
     printf("Cancelled job %s.\n", job);
     return 0;
 }

@@ -17,7 +17,7 @@ int action_cancel(const struct options *options);
 /* A mistake in the arguments: to stdout, with a hint at the help. Returns the exit code. */
 int fail_arguments(const char *format, ...) WEIR_PRINTF(1, 2);
 /* A failure: to stderr, in the frame that Flink's client has. Returns the exit code. */
-int fail(const char *format, ...) WEIR_PRINTF(1, 2);
+int fail_with(const char *format, ...) WEIR_PRINTF(1, 2);
 
 /* "Version: 0.1.0, Commit ID: 1234567" */
 const char *client_version(void);

@@ -15,7 +15,7 @@ int fail_arguments(const char *format, ...)
     return 1;
 }
 
-int fail(const char *format, ...)
+int fail_with(const char *format, ...)
 {
     va_list args;
     fflush(stdout);

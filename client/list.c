@@ -131,7 +131,7 @@ int action_list(const struct options *options)
     char *address;
     cJSON *overview;
     if (client_config_load(options, &config, &err) != 0)
-        return fail("%s", err.message);
+        return fail_with("%s", err.message);
     int rc = client_rest_address(options, config, &address, &err);
     config_free(config);
     if (rc)
@@ -141,10 +141,10 @@ int action_list(const struct options *options)
     rc = retrieve(address, &overview, &err);
     free(address);
     if (rc)
-        return fail("Failed to retrieve job list. %s", err.message);
+        return fail_with("Failed to retrieve job list. %s", err.message);
     bool both = !options->running && !options->scheduled;
     rc = list_print(stdout, overview, options->all || both || options->running,
                     options->all || both || options->scheduled, options->all, &err);
     cJSON_Delete(overview);
-    return rc ? fail("Failed to retrieve job list. %s", err.message) : 0;
+    return rc ? fail_with("Failed to retrieve job list. %s", err.message) : 0;
 }

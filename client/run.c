@@ -131,7 +131,7 @@ static int submit(struct run *run, struct weir_id *ret_job, struct error *err)
 static int report_failure(struct run *run, const char *job)
 {
     char *cause = job_root_cause(run->rest, job);
-    int code = fail("Job with JobID %s failed.\n%s", job, cause);
+    int code = fail_with("Job with JobID %s failed.\n%s", job, cause);
     free(cause);
     return code;
 }
@@ -146,7 +146,7 @@ static int follow(struct run *run, const char *job)
     sigaction(SIGTERM, &action, NULL);
     int rc = job_wait_end(run->rest, job, &interrupted, &outcome, &err);
     if (rc)
-        return fail("Could not follow job %s. %s", job, err.message);
+        return fail_with("Could not follow job %s. %s", job, err.message);
     switch (outcome) {
     case OUTCOME_INTERRUPTED:
         printf("\nJob %s goes on running. To cancel it: weir cancel%s%s %s\n", job,
@@ -156,13 +156,13 @@ static int follow(struct run *run, const char *job)
     case OUTCOME_FAILED:
         return report_failure(run, job);
     case OUTCOME_CANCELED:
-        return fail("Job was cancelled: %s.", job);
+        return fail_with("Job was cancelled: %s.", job);
     default:
         break;
     }
     rc = job_runtime_ms(run->rest, job, &runtime_ms, &err);
     if (rc)
-        return fail("Could not follow job %s. %s", job, err.message);
+        return fail_with("Could not follow job %s. %s", job, err.message);
     printf("Program execution finished\n"
            "Job with JobID %s has finished.\n"
            "Job Runtime: %" PRId64 " ms\n",
@@ -177,10 +177,10 @@ static int execute(struct run *run)
     enum job_outcome outcome;
     char job[WEIR_ID_HEX + 1];
     if (find_rpc_address(run, &err) != 0 || submit(run, &id, &err) != 0)
-        return fail("Failed to execute job '%s'. %s", run->built.graph->name, err.message);
+        return fail_with("Failed to execute job '%s'. %s", run->built.graph->name, err.message);
     weir_id_format(&id, job);
     if (job_wait_started(run->rest, job, &outcome, &err) != 0)
-        return fail("Failed to execute job '%s'. %s", run->built.graph->name, err.message);
+        return fail_with("Failed to execute job '%s'. %s", run->built.graph->name, err.message);
     if (outcome == OUTCOME_FAILED)
         return report_failure(run, job);
     printf("Job has been submitted with JobID %s\n", job);
@@ -223,14 +223,14 @@ int action_run(const struct options *options)
     if (code)
         return code;
     if (client_config_load(options, &run.config, &err) != 0)
-        return fail("%s", err.message);
+        return fail_with("%s", err.message);
     if (client_rest_address(options, run.config, &address, &err) != 0) {
         config_free(run.config);
         return fail_arguments("%s", err.message);
     }
     split_settings(&run);
     if (build_graph(&run, &err) != 0) {
-        code = fail("%s", err.message);
+        code = fail_with("%s", err.message);
     } else {
         run.rest = rest_client_new(address);
         code = execute(&run);

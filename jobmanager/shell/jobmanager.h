@@ -41,18 +41,10 @@ struct pending {
     uint64_t request;
     struct rpc_call *call; /* NULL: a REST request */
     uint64_t rest_token;
-    uint32_t pipe;             /* registration: that it came by */
-    char *task_manager_id;     /* registration; owned */
-    char *rpc_address;         /* registration; owned */
-    struct weir_id submission; /* submission: the request's id */
+    uint32_t pipe;         /* registration: that it came by */
+    char *task_manager_id; /* registration; owned */
+    char *rpc_address;     /* registration; owned */
 };
-
-/* An answered submission: the client may ask again when it didn't hear the answer. */
-struct submitted {
-    struct weir_id submission;
-    struct weir_id job;
-};
-enum { SUBMITTED_MAX = 64 };
 
 struct jobmanager {
     uv_loop_t loop;
@@ -72,8 +64,6 @@ struct jobmanager {
     uint64_t next_request;
     struct vec_of(struct peer *) peers;
     struct vec_of(struct pending) pending;
-    struct submitted submitted[SUBMITTED_MAX]; /* a ring */
-    size_t submitted_next;
     bool stepping;
     bool stopping;
 };

@@ -83,9 +83,12 @@ static void on_answer(void *self, int rc, const Weir__Response *response, const 
 
 static void ask_session(struct probe *probe, const struct peer *peer)
 {
+    if (peer->acknowledgements == 0)
+        return; /* the first batch may not have come: this one must not be taken for it */
     Weir__Batch batch = WEIR__BATCH__INIT;
     Weir__Request request = WEIR__REQUEST__INIT;
     batch.session = probe->session;
+    batch.seq = 1;
     request.body_case = WEIR__REQUEST__BODY_BATCH;
     request.batch = &batch;
     if (rpc_client_open(&probe->jobmanager->loop, peer->rpc_address, &probe->client, NULL) != 0)

@@ -160,39 +160,12 @@ static void reply_submitted(struct rpc_call *call, const struct weir_id *job)
     rpc_call_reply(call, &response);
 }
 
-/* The same request again: answered from memory if it has been answered, or else instead of the first. */
-static bool is_repeated(struct jobmanager *jm, struct rpc_call *call, const struct weir_id *submission)
+static void on_submit_job(struct jobmanager *jm, struct rpc_call *call, const Weir__SubmitJob *submit)
 {
-    vec_for_each (pending, &jm->pending) {
-        if (pending->call && !pending->task_manager_id && weir_id_equal(&pending->submission, submission)) {
-            rpc_call_reply_rc(pending->call, WEIR_E_CANCELED, "the request was sent again");
-            pending->call = call;
-            return true;
-        }
-    }
-    for (size_t i = 0; i < SUBMITTED_MAX && i < jm->submitted_next; i++) {
-        if (weir_id_equal(&jm->submitted[i].submission, submission)) {
-            reply_submitted(call, &jm->submitted[i].job);
-            return true;
-        }
-    }
-    return false;
-}
-
-static void on_submit_job(struct jobmanager *jm, struct rpc_call *call, const Weir__Request *request)
-{
-    const Weir__SubmitJob *submit = request->submit_job;
-    struct weir_id submission;
     if (!submit->graph || !submit->program) {
         rpc_call_reply_rc(call, WEIR_E_INVALID, "a submission needs a job graph and a program");
         return;
     }
-    if (!weir_id_from_bytes(request->id.data, request->id.len, &submission)) {
-        rpc_call_reply_rc(call, WEIR_E_INVALID, "a submission needs a request id of 16 bytes");
-        return;
-    }
-    if (is_repeated(jm, call, &submission))
-        return;
     const ProtobufCBinaryData *sha256 = &submit->program->artifact_sha256;
     if (!blob_store_has(jm->blobs, sha256->data, sha256->len)) {
         rpc_call_reply_rc(call, WEIR_E_NOT_FOUND,
@@ -201,7 +174,7 @@ static void on_submit_job(struct jobmanager *jm, struct rpc_call *call, const We
     }
     log_info(LOGGER, "Received job submission '%s'.", submit->graph->name);
     uint64_t number = ++jm->next_request;
-    vec_push(&jm->pending, (struct pending){.request = number, .call = call, .submission = submission});
+    vec_push(&jm->pending, (struct pending){.request = number, .call = call});
     jobmanager_step(jm, &(struct core_event){.kind = EVENT_SUBMIT_JOB, .request = number, .submit = submit});
 }
 
@@ -214,8 +187,6 @@ void requests_reply_submit(struct jobmanager *jm, const struct core_command *com
         rpc_call_reply_rc(pending.call, command->rc, command->text);
         return;
     }
-    jm->submitted[jm->submitted_next++ % SUBMITTED_MAX] =
-        (struct submitted){.submission = pending.submission, .job = command->job};
     reply_submitted(pending.call, &command->job);
 }
 
@@ -236,7 +207,7 @@ void requests_on_request(void *self, struct rpc_call *call, const Weir__Request 
         on_fetch_artifact(jm, call, request->fetch_artifact);
         break;
     case WEIR__REQUEST__BODY_SUBMIT_JOB:
-        on_submit_job(jm, call, request);
+        on_submit_job(jm, call, request->submit_job);
         break;
     default:
         rpc_call_reply_rc(call, WEIR_E_INVALID, "the jobmanager doesn't know this kind of request");
