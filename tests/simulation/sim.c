@@ -6,7 +6,7 @@
 
 #include "tests/simulation/sim.h"
 
-enum { HEAL_LIMIT_US = 120 * 1000000 };
+enum { HEAL_LIMIT_US = 120 * 1000000, FAULT_SECONDS_MAX = 20 };
 
 static void submit(struct sim *sim, struct sim_call *call)
 {
@@ -116,6 +116,9 @@ int sim_run(const struct sim_options *options, const weir_job_descriptor *job, s
             check_job(sim);
 
     sim->healing = true;
+    if (!sim->failed && options->faults &&
+        sim->stats.faults < (uint64_t)options->virtual_seconds / FAULT_SECONDS_MAX)
+        sim_fail(sim, "only %llu faults were injected", (unsigned long long)sim->stats.faults);
     uint64_t checkpoints_before = 0;
     struct job_view view = {0};
     int32_t index = core_find_job(sim->core, &sim->job);
