@@ -1,0 +1,77 @@
+#include "common/rpc/internal.h"
+
+#include <nng/nng.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "common/base/memory.h"
+
+int rpc_address_normalise(const char *address, char **ret_address, struct error *err)
+{
+    static const char tcp[] = "tcp://";
+    static const char local[] = "localhost:";
+    if (strncmp(address, "ipc:///", 7) == 0) {
+        *ret_address = xstrdup(address);
+        return WEIR_OK;
+    }
+    const char *host = address + strlen(tcp);
+    if (strncmp(address, tcp, strlen(tcp)) != 0 || !strrchr(host, ':') || strrchr(host, ':') == host)
+        return error_set(err, WEIR_E_INVALID, "\"%.200s\" is not an address of the form tcp://host:port",
+                         address);
+    *ret_address = strncmp(host, local, strlen(local)) == 0
+                       ? xasprintf("tcp://127.0.0.1:%s", host + strlen(local))
+                       : xstrdup(address);
+    return WEIR_OK;
+}
+
+int rpc_code_of_nng(int nng_error)
+{
+    switch (nng_error) {
+    case 0:
+        return WEIR_OK;
+    case NNG_ENOMEM:
+        return WEIR_E_NO_MEMORY;
+    case NNG_EADDRINUSE:
+        return WEIR_E_EXISTS;
+    case NNG_EINVAL:
+    case NNG_EADDRINVAL:
+    case NNG_ENOTSUP:
+        return WEIR_E_INVALID;
+    case NNG_ETIMEDOUT:
+        return WEIR_E_TIMEOUT;
+    case NNG_ECANCELED:
+        return WEIR_E_CANCELED;
+    case NNG_EMSGSIZE:
+        return WEIR_E_LIMIT;
+    case NNG_ECONNREFUSED:
+    case NNG_ECONNRESET:
+    case NNG_ECONNABORTED:
+    case NNG_ECONNSHUT:
+    case NNG_ECLOSED:
+    case NNG_EUNREACHABLE:
+    case NNG_EPEERAUTH:
+    case NNG_EPROTO:
+        return WEIR_E_UNAVAILABLE;
+    default:
+        return WEIR_E_IO;
+    }
+}
+
+int64_t rpc_now_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+int rpc_check_response(const Weir__Response *response, struct error *err)
+{
+    if (response->rc == WEIR_OK)
+        return WEIR_OK;
+    if (response->rc > 0 || response->rc < WEIR_E_INTERNAL)
+        return error_set(err, WEIR_E_CORRUPT, "the peer answered with the unknown code %d: %s", response->rc,
+                         response->message);
+    return error_set(err, response->rc, "%s",
+                     response->message[0] ? response->message : weir_rc_text(response->rc));
+}

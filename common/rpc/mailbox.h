@@ -1,0 +1,47 @@
+/* From nng's threads to a loop: a locked queue of small events and a uv_async. The only thing that nng
+ * callbacks touch. */
+#ifndef WEIR_RPC_MAILBOX_H
+#define WEIR_RPC_MAILBOX_H
+
+#include <nng/nng.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <uv.h>
+
+struct mailbox_event {
+    struct mailbox_event *next;
+    int kind; /* the owner's */
+    int result;
+    uint32_t pipe;
+    void *subject;
+    nng_msg *message; /* owned; deliver may take it and set it to NULL */
+};
+
+typedef void mailbox_deliver_fn(void *self, struct mailbox_event *event);
+
+struct mailbox {
+    uv_async_t async;
+    mailbox_deliver_fn *deliver;
+    void (*closed)(void *self);
+    void *self;
+    bool is_closing;
+
+    pthread_mutex_t lock; /* of what follows */
+    struct mailbox_event *first;
+    struct mailbox_event **last;
+    size_t count;
+};
+
+/* Loop thread. deliver is called there, once per event, in the order posted. 0 or a libuv error. */
+int mailbox_open(struct mailbox *mailbox, uv_loop_t *loop, mailbox_deliver_fn *deliver, void *self);
+/* Loop thread; nobody may post any more. What was not delivered is dropped. closed: the memory may go. */
+void mailbox_close(struct mailbox *mailbox, void (*closed)(void *self));
+/* Any thread. message is taken. Returns the number of events that now wait. */
+size_t mailbox_post(struct mailbox *mailbox, int kind, void *subject, uint32_t pipe, int result,
+                    nng_msg *message_take);
+/* Loop thread: delivers what is there now. */
+void mailbox_deliver(struct mailbox *mailbox);
+
+#endif
