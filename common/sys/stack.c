@@ -1,0 +1,173 @@
+/* Happy path: the handler runs on an alternate stack, takes the return addresses with backtrace(3), finds
+ * function, file and line with libdwfl in the crashing process itself, writes the lines, and raises the
+ * signal again with its default action. libdwfl allocates, which no signal handler should; the process is
+ * dying, and the alternatives see less.
+ *
+ * Possible failure modes: the handler crashes (heap destroyed): it is entered again and writes raw addresses
+ * only; it hangs (a lock of the allocator is held): SIGALRM ends the process. */
+#include "common/sys/stack.h"
+
+#include <elfutils/libdwfl.h>
+#include <errno.h>
+#include <execinfo.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <ucontext.h>
+#include <unistd.h>
+
+#include "common/base/memory.h"
+
+enum { FRAMES_MAX = 64, STACK_BYTES = 256 * 1024, GUARD_SECONDS = 5, LINE_BYTES = 512 };
+
+static const int signals[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT};
+static int report_fd = -1;
+static atomic_int entered;
+
+static void write_line(const char *text, size_t size)
+{
+    while (size > 0) {
+        ssize_t n = write(report_fd, text, size);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return;
+        text += n;
+        size -= (size_t)n;
+    }
+}
+
+static void write_formatted(const char *line, int length)
+{
+    if (length > 0)
+        write_line(line, (size_t)length < LINE_BYTES ? (size_t)length : LINE_BYTES - 1);
+}
+
+static const char *base_name(const char *path)
+{
+    const char *slash = path ? strrchr(path, '/') : NULL;
+    return slash ? slash + 1 : path;
+}
+
+static void write_frame(Dwfl *dwfl, int index, uintptr_t address, uintptr_t lookup)
+{
+    char line[LINE_BYTES];
+    Dwfl_Module *module = dwfl ? dwfl_addrmodule(dwfl, lookup) : NULL;
+    if (!module) {
+        write_formatted(line, snprintf(line, sizeof line, "#%d 0x%zx\n", index, (size_t)address));
+        return;
+    }
+    GElf_Off offset = 0;
+    GElf_Sym symbol;
+    const char *function = dwfl_module_addrinfo(module, lookup, &offset, &symbol, NULL, NULL, NULL);
+    const char *module_name = base_name(dwfl_module_info(module, NULL, NULL, NULL, NULL, NULL, NULL, NULL));
+    Dwfl_Line *source = dwfl_module_getsrc(module, lookup);
+    int number = 0;
+    const char *file = source ? base_name(dwfl_lineinfo(source, NULL, &number, NULL, NULL, NULL)) : NULL;
+    int n = snprintf(line, sizeof line - 1, "#%d ", index);
+    if (function)
+        n += snprintf(line + n, sizeof line - (size_t)n, "%.200s+0x%zx", function,
+                      (size_t)(offset + (address - lookup)));
+    else
+        n += snprintf(line + n, sizeof line - (size_t)n, "0x%zx", (size_t)address);
+    if (file)
+        n += snprintf(line + n, sizeof line - (size_t)n, " (%.100s:%d)", file, number);
+    n += snprintf(line + n, sizeof line - (size_t)n, " in %.100s\n", module_name ? module_name : "?");
+    write_formatted(line, n);
+}
+
+static Dwfl *open_modules(void)
+{
+    static char *no_debug_path = NULL;
+    static const Dwfl_Callbacks callbacks = {
+        .find_elf = dwfl_linux_proc_find_elf,
+        .find_debuginfo = dwfl_standard_find_debuginfo,
+        .debuginfo_path = &no_debug_path,
+    };
+    Dwfl *dwfl = dwfl_begin(&callbacks);
+    if (dwfl && (dwfl_linux_proc_report(dwfl, getpid()) != 0 || dwfl_report_end(dwfl, NULL, NULL) != 0)) {
+        dwfl_end(dwfl);
+        return NULL;
+    }
+    return dwfl;
+}
+
+static uintptr_t crashed_at(const ucontext_t *context)
+{
+#if defined(__x86_64__)
+    return (uintptr_t)context->uc_mcontext.gregs[REG_RIP];
+#elif defined(__aarch64__)
+    return (uintptr_t)context->uc_mcontext.pc;
+#else
+    (void)context;
+    return 0;
+#endif
+}
+
+static void write_stack(const ucontext_t *context)
+{
+    void *frames[FRAMES_MAX];
+    int count = backtrace(frames, FRAMES_MAX);
+    int first = 0;
+    while (first < count && (uintptr_t)frames[first] != crashed_at(context))
+        first++;
+    if (first == count)
+        first = 0; /* a jump to nowhere: all frames are better than none */
+    Dwfl *dwfl = open_modules();
+    for (int i = first; i < count; i++) {
+        uintptr_t address = (uintptr_t)frames[i];
+        /* All but the crashed frame are return addresses: the call is before them. */
+        write_frame(dwfl, i - first, address, i == first ? address : address - 1);
+    }
+}
+
+static void end_by_default(int signal_number)
+{
+    signal(signal_number, SIG_DFL);
+    raise(signal_number);
+}
+
+static void on_crash(int signal_number, siginfo_t *info, void *context)
+{
+    (void)info;
+    int before = atomic_fetch_add(&entered, 1);
+    if (before == 0) {
+        char name[17] = "";
+        char line[LINE_BYTES];
+        alarm(GUARD_SECONDS);
+        prctl(PR_GET_NAME, name, 0, 0, 0);
+        const char *abbreviation = sigabbrev_np(signal_number);
+        write_formatted(line, snprintf(line, sizeof line, "signal %d SIG%s thread \"%s\"\n", signal_number,
+                                       abbreviation ? abbreviation : "?", name));
+        write_stack(context);
+    } else if (before == 1) {
+        void *frames[FRAMES_MAX];
+        backtrace_symbols_fd(frames, backtrace(frames, FRAMES_MAX), report_fd);
+    }
+    end_by_default(signal_number);
+}
+
+void crash_handler_thread_init(void)
+{
+    stack_t stack = {.ss_sp = xmalloc(STACK_BYTES), .ss_size = STACK_BYTES};
+    if (sigaltstack(&stack, NULL) != 0)
+        free(stack.ss_sp);
+}
+
+int crash_handler_install(int fd, struct error *err)
+{
+    void *warm_up[1];
+    backtrace(warm_up, 1); /* loads libgcc_s now, not in the handler */
+    report_fd = fd;
+    crash_handler_thread_init();
+    signal(SIGALRM, SIG_DFL);
+    struct sigaction action = {.sa_sigaction = on_crash, .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER};
+    sigemptyset(&action.sa_mask);
+    for (size_t i = 0; i < sizeof signals / sizeof signals[0]; i++)
+        if (sigaction(signals[i], &action, NULL) != 0)
+            return error_set_errno(err, WEIR_E_IO, errno, "install a handler for signal %d", signals[i]);
+    return WEIR_OK;
+}
