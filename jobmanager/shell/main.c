@@ -43,7 +43,7 @@ static int run(const struct options *options, struct error *err)
 
 int main(int argc, char **argv)
 {
-    struct options options;
+    struct options options = {0};
     struct error err;
     tune_memory();
     raise_file_limit();
@@ -58,7 +58,6 @@ int main(int argc, char **argv)
     }
     if (rc)
         fprintf(stderr, "jobmanager: %s\n", err.message);
-    else
-        options_free(&options);
+    options_free(&options);
     return rc ? weir_rc_exit_code(rc) : 0;
 }
