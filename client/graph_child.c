@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/pidfd.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
@@ -19,8 +20,9 @@
 #include "common/api/stream_graph.h"
 #include "common/base/memory.h"
 #include "common/base/strbuf.h"
+#include "common/sys/stack.h"
 
-enum { FRAME_MAX_BYTES = 64 << 20 };
+enum { FRAME_MAX_BYTES = 64 << 20, STACK_MAX_BYTES = ERROR_MESSAGE_MAX / 2 };
 
 struct frame_header {
     int32_t rc; /* 0: a graph; else an error */
@@ -68,9 +70,11 @@ static int build(const struct graph_request *request, Weir__JobGraph **ret_graph
     return stream_graph_to_job_graph(stream, ret_graph, err);
 }
 
-static void __attribute__((noreturn)) child_main(const struct graph_request *request, int fd)
+static void __attribute__((noreturn)) child_main(const struct graph_request *request, int fd, int crash_fd)
 {
     struct error err = {0};
+    if (crash_fd >= 0 && crash_handler_install(crash_fd, &err) != 0)
+        fprintf(stderr, "%s\n", err.message);
     Weir__JobGraph *graph;
     struct frame_header header = {0};
     header.rc = build(request, &graph, &header.parallelism, &err);
@@ -145,13 +149,38 @@ static int take_frame(const struct strbuf *frame, struct graph_result *ret_resul
     return WEIR_OK;
 }
 
-static int describe_end(const char *job_file, int status, struct error *err)
+/* Whole lines of what the crash handler wrote, without its first, which repeats the signal, and without the
+ * frames of the client itself below the job's. */
+static void read_stack(int crash_fd, char text[STACK_MAX_BYTES])
+{
+    ssize_t got = crash_fd >= 0 ? pread(crash_fd, text, STACK_MAX_BYTES - 1, 0) : 0;
+    text[got > 0 ? got : 0] = '\0';
+    char *frames = strchr(text, '\n');
+    char *end = frames ? strrchr(frames, '\n') : text;
+    *end = '\0';
+    char *client = frames ? strstr(frames, " stream_graph_build+") : NULL;
+    for (char *c = client; c && c > frames; c--)
+        if (*c == '\n') {
+            *c = '\0';
+            end = c;
+            break;
+        }
+    if (end > text && frames < end)
+        memmove(text, frames, (size_t)(end - frames) + 1);
+    else
+        text[0] = '\0';
+}
+
+static int describe_end(const char *job_file, int status, int crash_fd, struct error *err)
 {
     if (WIFSIGNALED(status)) {
+        char stack[STACK_MAX_BYTES];
+        read_stack(crash_fd, stack);
         const char *name = sigabbrev_np(WTERMSIG(status));
-        return error_set(err, WEIR_E_USER_CODE,
-                         "the main function of %s crashed with signal %d (SIG%s: %s); nothing was submitted",
-                         job_file, WTERMSIG(status), name ? name : "?", strsignal(WTERMSIG(status)));
+        return error_set(
+            err, WEIR_E_USER_CODE,
+            "the main function of %s crashed with signal %d (SIG%s: %s); nothing was submitted%s", job_file,
+            WTERMSIG(status), name ? name : "?", strsignal(WTERMSIG(status)), stack);
     }
     return error_set(
         err, WEIR_E_USER_CODE,
@@ -160,8 +189,8 @@ static int describe_end(const char *job_file, int status, struct error *err)
         job_file, WEXITSTATUS(status));
 }
 
-static int collect(const struct graph_request *request, pid_t pid, int fd, struct graph_result *ret_result,
-                   struct error *err)
+static int collect(const struct graph_request *request, pid_t pid, int fd, int crash_fd,
+                   struct graph_result *ret_result, struct error *err)
 {
     struct strbuf frame;
     bool complete;
@@ -175,7 +204,7 @@ static int collect(const struct graph_request *request, pid_t pid, int fd, struc
     while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
         ;
     if (!complete)
-        rc = describe_end(request->job_file, status, err);
+        rc = describe_end(request->job_file, status, crash_fd, err);
     strbuf_deinit(&frame);
     return rc;
 }
@@ -187,10 +216,13 @@ int graph_child_build(const struct graph_request *request, struct graph_result *
         return error_set_errno(err, WEIR_E_IO, errno, "make a pipe");
     fflush(stdout);
     fflush(stderr);
+    int crash_fd = memfd_create("weir-crash", MFD_CLOEXEC); /* without it a crash is told without frames */
     pid_t parent = getpid();
     pid_t pid = fork();
     if (pid < 0) {
         int rc = error_set_errno(err, WEIR_E_IO, errno, "start a process for the job's main function");
+        if (crash_fd >= 0)
+            close(crash_fd);
         close(fds[0]);
         close(fds[1]);
         return rc;
@@ -201,10 +233,12 @@ int graph_child_build(const struct graph_request *request, struct graph_result *
         prctl(PR_SET_PDEATHSIG, SIGKILL); /* nobody waits for it any more */
         if (getppid() != parent)
             _exit(1);
-        child_main(request, fds[1]);
+        child_main(request, fds[1], crash_fd);
     }
     close(fds[1]);
-    int rc = collect(request, pid, fds[0], ret_result, err);
+    int rc = collect(request, pid, fds[0], crash_fd, ret_result, err);
     close(fds[0]);
+    if (crash_fd >= 0)
+        close(crash_fd);
     return rc;
 }

@@ -17,7 +17,7 @@
 #include "common/base/memory.h"
 #include "common/storage/storage.h"
 
-static const char LOGGER[] = "weir.jobmanager.blob.BlobStore";
+static const char LOGGER[] = "weir.runtime.blob.BlobStore";
 static const char PREFIX[] = "weir-blob-";
 
 static bool is_abandoned(const char *path)

@@ -16,7 +16,7 @@
 #include "common/storage/storage.h"
 #include "jobmanager/blob/blob_directory.h"
 
-static const char LOGGER[] = "weir.jobmanager.blob.BlobStore";
+static const char LOGGER[] = "weir.runtime.blob.BlobStore";
 static const char PART_SUFFIX[] = ".part";
 
 struct blob_key {

@@ -13,8 +13,8 @@
 
 #include "common/base/log.h"
 
-static const char LOGGER[] = "weir.jobmanager.ClusterEntrypoint";
-static const char REST_LOGGER[] = "weir.jobmanager.RestEndpoint";
+static const char LOGGER[] = "weir.runtime.entrypoint.ClusterEntrypoint";
+static const char REST_LOGGER[] = "weir.runtime.dispatcher.DispatcherRestEndpoint";
 
 enum { TIMER_MAX_MS = 60000 };
 
@@ -63,7 +63,7 @@ static void on_file_done(void *self, const struct file_result *result)
     };
     if (result->kind == COMMAND_DELETE_DIRECTORY) {
         if (result->rc)
-            log_warn("weir.jobmanager.CheckpointStorage", "Could not delete %s: %s", result->path,
+            log_warn("weir.runtime.checkpoint.CheckpointStorage", "Could not delete %s: %s", result->path,
                      result->message);
         return;
     }

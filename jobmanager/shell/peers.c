@@ -12,7 +12,7 @@
 
 #include "common/base/log.h"
 
-static const char LOGGER[] = "weir.jobmanager.ResourceManager";
+static const char LOGGER[] = "weir.runtime.resourcemanager.StandaloneResourceManager";
 
 enum { LINK_GRACE_MS = 1000 };
 

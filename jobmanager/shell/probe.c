@@ -9,7 +9,7 @@
 
 #include "common/base/log.h"
 
-static const char LOGGER[] = "weir.jobmanager.ResourceManager";
+static const char LOGGER[] = "weir.runtime.resourcemanager.StandaloneResourceManager";
 
 enum { PROBE_CONNECT_MS = 500, PROBE_GRACE_MS = 100 };
 

@@ -6,10 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/base/log.h"
-
-static const char LOGGER[] = "weir.jobmanager.Dispatcher";
-
 /* ---- what the core answers later ---- */
 
 bool pending_take(struct jobmanager *jm, uint64_t request, struct pending *ret_pending)
@@ -172,7 +168,6 @@ static void on_submit_job(struct jobmanager *jm, struct rpc_call *call, const We
                           "the job's artifact is not in the jobmanager's store; send it first");
         return;
     }
-    log_info(LOGGER, "Received job submission '%s'.", submit->graph->name);
     uint64_t number = ++jm->next_request;
     vec_push(&jm->pending, (struct pending){.request = number, .call = call});
     jobmanager_step(jm, &(struct core_event){.kind = EVENT_SUBMIT_JOB, .request = number, .submit = submit});
