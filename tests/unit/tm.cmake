@@ -1,2 +1,6 @@
 # The taskmanager's: supervisor, data plane.
 unit_test(supervisor_test tm_supervisor)
+if(TARGET worker_network)
+  unit_test(frame_test worker_network)
+  unit_test(network_test worker_network)
+endif()
