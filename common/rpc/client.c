@@ -19,7 +19,7 @@
 enum event { EVENT_NOT_SENT, EVENT_ANSWERED };
 
 struct rpc_client {
-    struct mailbox mailbox;
+    struct rpc_mailbox mailbox;
     uv_loop_t *loop;
     char *address;
     nng_socket socket;
@@ -43,13 +43,14 @@ static void on_aio(void *arg) /* nng thread */
     nng_msg *message = nng_aio_get_msg(client->aio);
     nng_aio_set_msg(client->aio, NULL);
     if (!client->is_sending) {
-        mailbox_post(&client->mailbox, EVENT_ANSWERED, NULL, 0, result, result == 0 ? message : NULL);
+        rpc_mailbox_post(&client->mailbox, EVENT_ANSWERED, NULL, 0, result, result == 0 ? message : NULL);
         return;
     }
     if (result != 0 || atomic_load(&client->is_abandoned)) {
         if (result != 0 && message)
             nng_msg_free(message);
-        mailbox_post(&client->mailbox, EVENT_NOT_SENT, NULL, 0, result != 0 ? result : NNG_ECANCELED, NULL);
+        rpc_mailbox_post(&client->mailbox, EVENT_NOT_SENT, NULL, 0, result != 0 ? result : NNG_ECANCELED,
+                         NULL);
         return;
     }
     client->is_sending = false;
@@ -110,7 +111,7 @@ static void close_quietly(struct rpc_client *client)
     nng_aio_stop(client->aio);
     nng_close(client->socket);
     nng_aio_free(client->aio);
-    mailbox_close(&client->mailbox, on_closed);
+    rpc_mailbox_close(&client->mailbox, on_closed);
 }
 
 void rpc_client_close(struct rpc_client *client)
@@ -155,7 +156,7 @@ int rpc_client_open(uv_loop_t *loop, const char *address, struct rpc_client **re
     struct rpc_client *client = xcalloc(1, sizeof *client);
     client->loop = loop;
     client->address = normal;
-    int uv_error = mailbox_open(&client->mailbox, loop, on_event, client);
+    int uv_error = rpc_mailbox_open(&client->mailbox, loop, on_event, client);
     if (uv_error != 0) {
         rc = error_set(err, WEIR_E_IO, "can't watch for answers: %s", uv_strerror(uv_error));
         on_closed(client);

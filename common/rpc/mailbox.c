@@ -12,7 +12,7 @@ static void event_free(struct mailbox_event *event)
     free(event);
 }
 
-static struct mailbox_event *take_all(struct mailbox *mailbox)
+static struct mailbox_event *take_all(struct rpc_mailbox *mailbox)
 {
     pthread_mutex_lock(&mailbox->lock);
     struct mailbox_event *first = mailbox->first;
@@ -23,7 +23,7 @@ static struct mailbox_event *take_all(struct mailbox *mailbox)
     return first;
 }
 
-void mailbox_deliver(struct mailbox *mailbox)
+void rpc_mailbox_deliver(struct rpc_mailbox *mailbox)
 {
     struct mailbox_event *event = take_all(mailbox);
     while (event) {
@@ -37,12 +37,13 @@ void mailbox_deliver(struct mailbox *mailbox)
 
 static void on_async(uv_async_t *async)
 {
-    mailbox_deliver(async->data);
+    rpc_mailbox_deliver(async->data);
 }
 
-int mailbox_open(struct mailbox *mailbox, uv_loop_t *loop, mailbox_deliver_fn *deliver, void *self)
+int rpc_mailbox_open(struct rpc_mailbox *mailbox, uv_loop_t *loop, rpc_mailbox_deliver_fn *deliver,
+                     void *self)
 {
-    *mailbox = (struct mailbox){.deliver = deliver, .self = self};
+    *mailbox = (struct rpc_mailbox){.deliver = deliver, .self = self};
     mailbox->last = &mailbox->first;
     int uv_error = uv_async_init(loop, &mailbox->async, on_async);
     if (uv_error != 0)
@@ -54,12 +55,12 @@ int mailbox_open(struct mailbox *mailbox, uv_loop_t *loop, mailbox_deliver_fn *d
 
 static void on_closed(uv_handle_t *handle)
 {
-    struct mailbox *mailbox = handle->data;
+    struct rpc_mailbox *mailbox = handle->data;
     pthread_mutex_destroy(&mailbox->lock);
     mailbox->closed(mailbox->self);
 }
 
-void mailbox_close(struct mailbox *mailbox, void (*closed)(void *self))
+void rpc_mailbox_close(struct rpc_mailbox *mailbox, void (*closed)(void *self))
 {
     assert(!mailbox->is_closing);
     mailbox->is_closing = true;
@@ -73,8 +74,8 @@ void mailbox_close(struct mailbox *mailbox, void (*closed)(void *self))
     uv_close((uv_handle_t *)&mailbox->async, on_closed);
 }
 
-size_t mailbox_post(struct mailbox *mailbox, int kind, void *subject, uint32_t pipe, int result,
-                    nng_msg *message_take)
+size_t rpc_mailbox_post(struct rpc_mailbox *mailbox, int kind, void *subject, uint32_t pipe, int result,
+                        nng_msg *message_take)
 {
     struct mailbox_event *event = xmalloc(sizeof *event);
     *event = (struct mailbox_event){

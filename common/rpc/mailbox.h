@@ -19,11 +19,11 @@ struct mailbox_event {
     nng_msg *message; /* owned; deliver may take it and set it to NULL */
 };
 
-typedef void mailbox_deliver_fn(void *self, struct mailbox_event *event);
+typedef void rpc_mailbox_deliver_fn(void *self, struct mailbox_event *event);
 
-struct mailbox {
+struct rpc_mailbox {
     uv_async_t async;
-    mailbox_deliver_fn *deliver;
+    rpc_mailbox_deliver_fn *deliver;
     void (*closed)(void *self);
     void *self;
     bool is_closing;
@@ -35,13 +35,14 @@ struct mailbox {
 };
 
 /* Loop thread. deliver is called there, once per event, in the order posted. 0 or a libuv error. */
-int mailbox_open(struct mailbox *mailbox, uv_loop_t *loop, mailbox_deliver_fn *deliver, void *self);
+int rpc_mailbox_open(struct rpc_mailbox *mailbox, uv_loop_t *loop, rpc_mailbox_deliver_fn *deliver,
+                     void *self);
 /* Loop thread; nobody may post any more. What was not delivered is dropped. closed: the memory may go. */
-void mailbox_close(struct mailbox *mailbox, void (*closed)(void *self));
+void rpc_mailbox_close(struct rpc_mailbox *mailbox, void (*closed)(void *self));
 /* Any thread. message is taken. Returns the number of events that now wait. */
-size_t mailbox_post(struct mailbox *mailbox, int kind, void *subject, uint32_t pipe, int result,
-                    nng_msg *message_take);
+size_t rpc_mailbox_post(struct rpc_mailbox *mailbox, int kind, void *subject, uint32_t pipe, int result,
+                        nng_msg *message_take);
 /* Loop thread: delivers what is there now. */
-void mailbox_deliver(struct mailbox *mailbox);
+void rpc_mailbox_deliver(struct rpc_mailbox *mailbox);
 
 #endif

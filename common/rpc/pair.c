@@ -29,7 +29,7 @@ struct outgoing {
 };
 
 struct rpc_pair {
-    struct mailbox mailbox;
+    struct rpc_mailbox mailbox;
     struct rpc_pair_callbacks callbacks;
     nng_socket socket;
     nng_aio *send_aio;
@@ -44,7 +44,7 @@ struct rpc_pair {
     size_t queued;
     bool is_sending;
     uint32_t peer_pipe; /* 0: none yet */
-    bool is_paused; /* receiving waits for the loop */
+    bool is_paused;     /* receiving waits for the loop */
     bool is_stopping;
 };
 
@@ -94,7 +94,7 @@ static void on_received(void *arg) /* nng thread */
         return;
     nng_msg *message = nng_aio_get_msg(pair->receive_aio);
     nng_aio_set_msg(pair->receive_aio, NULL);
-    size_t waiting = mailbox_post(&pair->mailbox, EVENT_RECEIVED, NULL, 0, 0, message);
+    size_t waiting = rpc_mailbox_post(&pair->mailbox, EVENT_RECEIVED, NULL, 0, 0, message);
     pthread_mutex_lock(&pair->lock);
     bool go_on = !pair->is_stopping && waiting < UNDELIVERED_MAX;
     pair->is_paused = !go_on;
@@ -115,7 +115,7 @@ static void on_pipe(nng_pipe pipe, nng_pipe_ev event, void *arg) /* nng thread *
     if (event == NNG_PIPE_EV_ADD_PRE && !is_peer)
         nng_pipe_close(pipe); /* one peer in a lifetime */
     else if (event == NNG_PIPE_EV_REM_POST && is_peer)
-        mailbox_post(&pair->mailbox, EVENT_PIPE_REMOVED, NULL, id, 0, NULL);
+        rpc_mailbox_post(&pair->mailbox, EVENT_PIPE_REMOVED, NULL, id, 0, NULL);
 }
 
 /* Waits for nng's callbacks; nothing is sent or received afterwards. */
@@ -189,7 +189,7 @@ static void on_event(void *self, struct mailbox_event *event)
      * buffer: it is let in until nothing comes any more, then it is over. */
     nng_msg *message;
     stop(pair);
-    mailbox_deliver(&pair->mailbox);
+    rpc_mailbox_deliver(&pair->mailbox);
     while (!pair->is_over && !pair->mailbox.is_closing &&
            nng_recvmsg(pair->socket, &message, NNG_FLAG_NONBLOCK) == 0) {
         dispatch(pair, message);
@@ -217,7 +217,7 @@ void rpc_pair_close(struct rpc_pair *pair)
     nng_close(pair->socket);
     nng_aio_free(pair->receive_aio);
     nng_aio_free(pair->send_aio);
-    mailbox_close(&pair->mailbox, on_closed);
+    rpc_mailbox_close(&pair->mailbox, on_closed);
 }
 
 static int open_socket(struct rpc_pair *pair)
@@ -268,7 +268,7 @@ static int pair_open(uv_loop_t *loop, const char *address, bool is_worker,
     pair->is_worker = is_worker;
     pair->callbacks = *callbacks;
     pair->last = &pair->first;
-    int uv_error = mailbox_open(&pair->mailbox, loop, on_event, pair);
+    int uv_error = rpc_mailbox_open(&pair->mailbox, loop, on_event, pair);
     if (uv_error != 0) {
         free(pair);
         return error_set(err, WEIR_E_IO, "can't watch %s: %s", address, uv_strerror(uv_error));
@@ -319,7 +319,7 @@ static void enqueue(struct rpc_pair *pair, const ProtobufCMessage *decoded)
     if (size > RPC_MESSAGE_MAX_BYTES || nng_msg_alloc(&message, size) != 0) {
         log_error(logger, "A message of %zu bytes can't be sent (maximum %d); closing", size,
                   RPC_MESSAGE_MAX_BYTES);
-        mailbox_post(&pair->mailbox, EVENT_PIPE_REMOVED, NULL, 0, 0, NULL);
+        rpc_mailbox_post(&pair->mailbox, EVENT_PIPE_REMOVED, NULL, 0, 0, NULL);
         return;
     }
     protobuf_c_message_pack(decoded, nng_msg_body(message));
@@ -335,7 +335,7 @@ static void enqueue(struct rpc_pair *pair, const ProtobufCMessage *decoded)
         begin_send(pair, first);
     if (is_full) {
         log_error(logger, "%d messages wait for a peer that doesn't read; closing", RPC_PAIR_QUEUE_MAX);
-        mailbox_post(&pair->mailbox, EVENT_PIPE_REMOVED, NULL, 0, 0, NULL);
+        rpc_mailbox_post(&pair->mailbox, EVENT_PIPE_REMOVED, NULL, 0, 0, NULL);
     }
 }
 

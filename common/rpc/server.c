@@ -34,7 +34,7 @@ struct rpc_call {
 };
 
 struct rpc_server {
-    struct mailbox mailbox;
+    struct rpc_mailbox mailbox;
     struct rpc_server_callbacks callbacks;
     nng_socket socket;
     struct vec_of(struct rpc_call *) calls;
@@ -53,20 +53,20 @@ static void on_aio(void *arg) /* nng thread */
     if (call->phase == PHASE_SENDING) {
         if (result != 0 && message)
             nng_msg_free(message);
-        mailbox_post(&call->server->mailbox, EVENT_SENT, call, 0, result, NULL);
+        rpc_mailbox_post(&call->server->mailbox, EVENT_SENT, call, 0, result, NULL);
         return;
     }
     if (result != 0)
         message = NULL;
     uint32_t pipe = message ? (uint32_t)nng_pipe_id(nng_msg_get_pipe(message)) : 0;
-    mailbox_post(&call->server->mailbox, EVENT_RECEIVED, call, pipe, result, message);
+    rpc_mailbox_post(&call->server->mailbox, EVENT_RECEIVED, call, pipe, result, message);
 }
 
 static void on_pipe(nng_pipe pipe, nng_pipe_ev event, void *arg) /* nng thread */
 {
     struct rpc_server *server = arg;
-    mailbox_post(&server->mailbox, event == NNG_PIPE_EV_ADD_PRE ? EVENT_PIPE_ADDED : EVENT_PIPE_REMOVED, NULL,
-                 (uint32_t)nng_pipe_id(pipe), 0, NULL);
+    rpc_mailbox_post(&server->mailbox, event == NNG_PIPE_EV_ADD_PRE ? EVENT_PIPE_ADDED : EVENT_PIPE_REMOVED,
+                     NULL, (uint32_t)nng_pipe_id(pipe), 0, NULL);
 }
 
 static struct rpc_call *call_new(struct rpc_server *server)
@@ -271,7 +271,7 @@ void rpc_server_close(struct rpc_server *server)
     nng_close(server->socket); /* returns when all callbacks have */
     vec_for_each (call, &server->calls)
         nng_aio_free((*call)->aio);
-    mailbox_close(&server->mailbox, on_closed);
+    rpc_mailbox_close(&server->mailbox, on_closed);
 }
 
 static int listen_at(struct rpc_server *server, const char *address, char **ret_address, struct error *err)
@@ -302,7 +302,7 @@ int rpc_server_open(uv_loop_t *loop, const char *address, const struct rpc_serve
         return rc;
     struct rpc_server *server = xcalloc(1, sizeof *server);
     server->callbacks = *callbacks;
-    int uv_error = mailbox_open(&server->mailbox, loop, on_event, server);
+    int uv_error = rpc_mailbox_open(&server->mailbox, loop, on_event, server);
     if (uv_error != 0) {
         rc = error_set(err, WEIR_E_IO, "can't watch for requests: %s", uv_strerror(uv_error));
         free(server);
