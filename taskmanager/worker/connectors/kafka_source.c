@@ -190,9 +190,12 @@ static enum source_status source_poll(struct operator_instance *op, uint32_t bud
         return SOURCE_FAILED;
     uint64_t emitted_before = s->output.emitted;
     bool drained = false;
+    enum source_state state_before = s->state;
     s->output.now_ms = source_now(&op->setup);
     if (!read_events(s, budget, &drained) || !source_start_step(s, s->output.now_ms))
         return SOURCE_FAILED;
+    if (s->state != state_before)
+        return SOURCE_MORE; /* what it asked for in the new state may be there already */
     if (s->state != SOURCE_RUNNING)
         return drained ? SOURCE_NOTHING : SOURCE_MORE;
     if (drained && !source_ask_idle(s, s->output.now_ms))

@@ -59,22 +59,47 @@ static int restore_split(struct kafka_source *s, const Weir__SplitState *state, 
     return WEIR_OK;
 }
 
+/* Digits only; false: none, or too large. */
+static bool take_number(const char **text, uint32_t *ret_number)
+{
+    uint64_t number = 0;
+    size_t digits = strspn(*text, "0123456789");
+    if (digits == 0 || digits > 10)
+        return false;
+    for (size_t i = 0; i < digits; i++)
+        number = number * 10 + (uint64_t)((*text)[i] - '0');
+    *text += digits;
+    *ret_number = (uint32_t)number;
+    return number <= UINT32_MAX;
+}
+
+/* "modulus:remainder" and what follows. */
+static bool take_class(const char **text, struct undecided_class *ret_class)
+{
+    if (!take_number(text, &ret_class->modulus) || **text != ':')
+        return false;
+    (*text)++;
+    if (!take_number(text, &ret_class->remainder) || ret_class->remainder >= ret_class->modulus)
+        return false;
+    if (**text == ',')
+        (*text)++;
+    else if (**text != '\0')
+        return false;
+    return true;
+}
+
 static int restore_undecided(struct kafka_source *s, const char *text, struct error *err)
 {
     for (const char *p = text; *p;) {
-        char *end;
-        unsigned long modulus = strtoul(p, &end, 10);
-        unsigned long remainder = *end == ':' ? strtoul(end + 1, &end, 10) : ULONG_MAX;
-        if (modulus == 0 || modulus > UINT32_MAX || remainder >= modulus || (*end != ',' && *end != '\0'))
+        struct undecided_class class;
+        if (!take_class(&p, &class))
             return error_set(err, WEIR_E_CORRUPT, "the snapshot's property %s can't be read: \"%.100s\"",
                              undecided_property, text);
         bool known = false;
         vec_for_each (other, &s->undecided)
-            known = known || (other->modulus == modulus && other->remainder == remainder);
+            known = known || (other->modulus == class.modulus && other->remainder == class.remainder);
         if (!known)
-            vec_push(&s->undecided, (struct undecided_class){.modulus = (uint32_t)modulus,
-                                                             .remainder = (uint32_t)remainder});
-        p = *end == ',' ? end + 1 : end;
+            vec_push(&s->undecided, class);
     }
     return WEIR_OK;
 }

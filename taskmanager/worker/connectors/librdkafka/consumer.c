@@ -60,6 +60,10 @@ static const struct client_property consumer_defaults[] = {
     {"socket.nagle.disable", "true"},
     {"socket.keepalive.enable", "true"},
     {"log.connection.close", "false"},
+    /* There is no session; but a commit that waits for the group's coordinator waits, and holds up closing,
+       that long. */
+    {"session.timeout.ms", "2000"},
+    {"heartbeat.interval.ms", "1000"},
     {"max.poll.interval.ms",
      "86400000"}, /* a task under backpressure doesn't poll, and is in no group's way */
     {NULL, NULL},

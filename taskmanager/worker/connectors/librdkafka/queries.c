@@ -43,7 +43,7 @@ struct queries {
     struct waker *waker; /* NULL once closed */
     bool closing;
     bool abandoned; /* queries_close didn't wait: the thread destroys */
-    bool ended;     /* the thread has nothing left to do */
+    bool ended;     /* the thread has destroyed rk and has nothing left to do */
 
     atomic_uint answer_count; /* answers.count, to be read without the lock */
 };
@@ -64,9 +64,14 @@ struct queries *queries_new(rd_kafka_t *rk, const char *topic, bool has_group, s
     return q;
 }
 
-static void queries_destroy(struct queries *q)
+/* May take seconds: a commit that waits for its coordinator is waited for. */
+static void destroy_client(struct queries *q)
 {
     rd_kafka_destroy_flags(q->rk, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+}
+
+static void queries_free(struct queries *q)
+{
     vec_for_each (query, &q->waiting)
         free(query->partitions);
     vec_free(&q->waiting);
@@ -315,12 +320,15 @@ static void *run(void *argument)
         free(query.partitions);
         pthread_mutex_lock(&q->lock);
     }
+    pthread_mutex_unlock(&q->lock);
+    destroy_client(q);
+    pthread_mutex_lock(&q->lock);
     q->ended = true;
     bool abandoned = q->abandoned;
     pthread_cond_broadcast(&q->changed);
     pthread_mutex_unlock(&q->lock);
     if (abandoned)
-        queries_destroy(q);
+        queries_free(q);
     return NULL;
 }
 
@@ -386,5 +394,7 @@ void queries_close(struct queries *q)
     }
     if (started)
         pthread_join(thread, NULL);
-    queries_destroy(q);
+    else
+        destroy_client(q);
+    queries_free(q);
 }

@@ -35,8 +35,8 @@ int queries_ask(struct queries *queries, const struct query *query_take, struct 
 /* At most capacity answers, oldest first; the caller frees each one's error. */
 uint32_t queries_take(struct queries *queries, struct query_answer *answers, uint32_t capacity);
 /* Ends the thread and destroys rk and queries, all within a moment: when the thread is in the middle of a
- * question to a broker that doesn't answer, it is left to do that by itself when the question has timed out.
- * The waker isn't used after this. */
+ * question to a broker that doesn't answer, or librdkafka takes its time, the thread is left to finish by
+ * itself. The waker isn't used after this. */
 void queries_close(struct queries *queries);
 
 #endif
