@@ -12,6 +12,7 @@
  *   stopping with suspended connections aborts the process: they are resumed and answered first */
 #include "jobmanager/rest/rest.h"
 
+#include <malloc.h>
 #include <microhttpd.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,6 +28,7 @@ enum {
     BODY_DISCARD_MAX_BYTES =
         1 << 20, /* of a chunked body that is too large, so that its sender reads the 413 */
     CONNECTION_MEMORY_BYTES = 16 << 10,
+    CONNECTIONS_WORTH_TRIMMING = 64,
 };
 
 struct connection {
@@ -61,6 +63,8 @@ struct rest_server {
     int64_t request_deadline_ms;
     uint64_t next_token;
     struct connection *connections;
+    size_t connection_count;
+    size_t connection_peak; /* since memory was given back */
     struct exchange *pending;
 };
 
@@ -249,6 +253,8 @@ static void on_connection(void *cls, struct MHD_Connection *mhd_connection, void
         if (connection->next)
             connection->next->link = &connection->next;
         server->connections = connection;
+        if (++server->connection_count > server->connection_peak)
+            server->connection_peak = server->connection_count;
         *socket_context = connection;
     } else if (*socket_context) {
         struct connection *connection = *socket_context;
@@ -256,6 +262,7 @@ static void on_connection(void *cls, struct MHD_Connection *mhd_connection, void
         if (connection->next)
             connection->next->link = connection->link;
         free(connection);
+        server->connection_count--;
         *socket_context = NULL;
     }
 }
@@ -286,6 +293,11 @@ static void on_sweep_timer(uv_timer_t *timer)
     for (struct connection *connection = server->connections; connection; connection = connection->next)
         if (now_ms - connection->since_ms > server->request_deadline_ms)
             shutdown(connection->fd, SHUT_RDWR);
+    if (server->connection_peak > CONNECTIONS_WORTH_TRIMMING &&
+        server->connection_count < server->connection_peak / 4) {
+        server->connection_peak = server->connection_count;
+        malloc_trim(0); /* what a crowd of clients needed goes back to the system */
+    }
 }
 
 static void start_handles(struct rest_server *server)

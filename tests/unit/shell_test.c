@@ -1,39 +1,24 @@
 /* The jobmanager's shell: command line, clock, and the process itself with a stand-in for a taskmanager:
  * registration, fencing, loss by a closed connection, artifacts, submissions that are refused, ports in use,
  * orderly end. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
+#include "tests/unit/shell_rig.h"
 
 #include <arpa/inet.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <mbedtls/sha256.h>
-#include <poll.h>
-#include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
-#include "client/rest_client.h"
+#include "common/base/memory.h"
 #include "common/rpc/rpc.h"
 #include "jobmanager/shell/clock.h"
 #include "jobmanager/shell/options.h"
 
-enum { TIMEOUT_MS = 20000 };
-
-static int64_t monotonic_ms(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
+static const char *const settings[] = {"blob.max-size=300000", "heartbeat.interval=2 s",
+                                       "heartbeat.timeout=20 s", NULL};
 
 /* ---- command line and clock ---- */
 
@@ -77,142 +62,30 @@ static void test_clock(void **state)
 
 /* ---- the process ---- */
 
-struct process {
-    pid_t pid;
-    int out; /* its stdout and stderr */
-    char log[65536];
-    size_t log_size;
-    char rest[64];
-    char rpc[64]; /* "tcp://host:port" */
-};
-
-static pid_t spawn(const char *const *settings, int *ret_out)
-{
-    int fds[2];
-    char *argv[24] = {JOBMANAGER_PATH};
-    size_t count = 1;
-    for (size_t i = 0; settings[i]; i++) {
-        argv[count++] = "-D";
-        argv[count++] = (char *)settings[i];
-    }
-    assert_int_equal(pipe2(fds, O_CLOEXEC), 0);
-    pid_t pid = fork();
-    if (pid == 0) {
-        prctl(PR_SET_PDEATHSIG, SIGKILL); /* a test that failed leaves nothing running */
-        dup2(fds[1], 1);
-        dup2(fds[1], 2);
-        execv(argv[0], argv);
-        _exit(127);
-    }
-    close(fds[1]);
-    *ret_out = fds[0];
-    return pid;
-}
-
-/* Reads on until the text has come; NULL: until the output ends. */
-static bool wait_for_text(struct process *process, const char *text, int64_t timeout_ms)
-{
-    int64_t deadline = monotonic_ms() + timeout_ms;
-    while (!text || !strstr(process->log, text)) {
-        int64_t left = deadline - monotonic_ms();
-        struct pollfd ready = {.fd = process->out, .events = POLLIN};
-        if (left <= 0 || poll(&ready, 1, (int)left) <= 0)
-            return false;
-        ssize_t got =
-            read(process->out, process->log + process->log_size, sizeof process->log - 1 - process->log_size);
-        if (got <= 0)
-            return !text;
-        process->log_size += (size_t)got;
-        process->log[process->log_size] = '\0';
-    }
-    return true;
-}
-
-static void copy_address(const char *log, const char *before, const char *prefix, char *ret_address,
-                         size_t size)
-{
-    const char *start = strstr(log, before) + strlen(before);
-    snprintf(ret_address, size, "%s%.*s", prefix, (int)strcspn(start, "\n"), start);
-}
-
-static void start(struct process *process)
-{
-    static const char *const settings[] = {"rest.port=0", "jobmanager.rpc.port=0", "blob.max-size=300000",
-                                           "heartbeat.timeout=5 s", NULL};
-    memset(process, 0, sizeof *process);
-    process->pid = spawn(settings, &process->out);
-    if (!wait_for_text(process, "Web frontend listening", TIMEOUT_MS))
-        fail_msg("no start: %s", process->log);
-    assert_non_null(strstr(process->log, "Starting jobmanager (Version: "));
-    copy_address(process->log, "Rest endpoint listening at ", "", process->rest, sizeof process->rest);
-    copy_address(process->log, "reached at ", "tcp://", process->rpc, sizeof process->rpc);
-}
-
-static void stop(struct process *process)
-{
-    int status;
-    kill(process->pid, SIGTERM);
-    assert_true(wait_for_text(process, NULL, TIMEOUT_MS));
-    assert_int_equal(waitpid(process->pid, &status, 0), process->pid);
-    if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
-        fail_msg("status %x: %s", status, process->log);
-    assert_non_null(strstr(process->log, "RECEIVED SIGNAL 15: SIGTERM. Shutting down as requested."));
-    close(process->out);
-}
-
-static int ask(const struct process *process, Weir__Request *request, Weir__Response **ret_response,
-               struct error *err)
-{
-    *ret_response = NULL;
-    return rpc_request_blocking(process->rpc, request, TIMEOUT_MS, ret_response, err);
-}
-
-static int task_manager_count(const struct process *process)
-{
-    cJSON *body;
-    struct error err;
-    struct rest_client *rest = rest_client_new(process->rest);
-    if (rest_client_get(rest, "/taskmanagers", &body, &err) != 0)
-        fail_msg("%s", err.message);
-    int count = cJSON_GetArraySize(cJSON_GetObjectItem(body, "taskmanagers"));
-    cJSON_Delete(body);
-    rest_client_free(rest);
-    return count;
-}
-
-static void wait_for_task_managers(const struct process *process, int expected)
-{
-    int64_t deadline = monotonic_ms() + TIMEOUT_MS;
-    while (task_manager_count(process) != expected) {
-        if (monotonic_ms() > deadline)
-            fail_msg("not %d taskmanagers: %s", expected, process->log);
-        poll(NULL, 0, 10);
-    }
-}
-
 static void test_start_and_stop(void **state)
 {
     (void)state;
-    struct process process;
-    start(&process);
-    assert_int_equal(task_manager_count(&process), 0);
-    stop(&process);
+    static struct process process;
+    process_start(&process, settings);
+    assert_int_equal(process_task_manager_count(&process), 0);
+    process_stop(&process);
 }
 
 static void test_port_in_use(void **state)
 {
     (void)state;
-    struct process process;
-    start(&process);
+    static struct process process;
+    process_start(&process, settings);
     char *rest = xasprintf("rest.port=%s", strrchr(process.rest, ':') + 1);
     char *rpc = xasprintf("jobmanager.rpc.port=%s", strrchr(process.rpc, ':') + 1);
-    const char *const settings[2][3] = {{"jobmanager.rpc.port=0", rest, NULL}, {"rest.port=0", rpc, NULL}};
+    const char *const taken[2][3] = {{"jobmanager.rpc.port=0", rest, NULL}, {"rest.port=0", rpc, NULL}};
     static const char *const texts[] = {"(rest.port)", "(jobmanager.rpc.port)"};
     for (size_t i = 0; i < 2; i++) {
-        struct process second = {0};
+        static struct process second;
+        memset(&second, 0, sizeof second);
         int status;
-        second.pid = spawn(settings[i], &second.out);
-        assert_true(wait_for_text(&second, NULL, TIMEOUT_MS));
+        second.pid = process_spawn(taken[i], &second.out);
+        assert_true(process_wait_for_text(&second, NULL, TIMEOUT_MS));
         waitpid(second.pid, &status, 0);
         if (!WIFEXITED(status) || WEXITSTATUS(status) != 1 || !strstr(second.log, texts[i]) ||
             !strstr(second.log, "is in use"))
@@ -221,19 +94,26 @@ static void test_port_in_use(void **state)
     }
     free(rest);
     free(rpc);
-    stop(&process);
+    process_stop(&process);
 }
 
 /* ---- artifacts and submissions ---- */
+
+static int ask(const struct process *process, Weir__Request *request, Weir__Response **ret_response,
+               struct error *err)
+{
+    *ret_response = NULL;
+    return rpc_request_blocking(process->rpc, request, TIMEOUT_MS, ret_response, err);
+}
 
 static void test_artifacts_and_submissions(void **state)
 {
     (void)state;
     enum { BYTES = 200000, HALF = 100000 };
-    struct process process;
+    static struct process process;
     struct error err;
     Weir__Response *response;
-    start(&process);
+    process_start(&process, settings);
     unsigned char *data = xmalloc(BYTES);
     uint8_t sha256[32];
     for (size_t i = 0; i < BYTES; i++)
@@ -287,7 +167,7 @@ static void test_artifacts_and_submissions(void **state)
     int rc = ask(&process, &submission, &response, &err); /* a graph without vertices: the core's answer */
     if (rc != WEIR_E_INVALID)
         fail_msg("%d: %s", rc, err.message);
-    stop(&process);
+    process_stop(&process);
     free(data);
 }
 
@@ -391,11 +271,11 @@ static int listen_deaf(char *ret_address, size_t size)
 static void test_sessions(void **state)
 {
     (void)state;
-    struct process process;
+    static struct process process;
     struct stand_in tm;
     char address[64];
     int deaf = listen_deaf(address, sizeof address);
-    start(&process);
+    process_start(&process, settings);
     connect_to(&tm, &process);
     static const char *const rubbish[] = {"", "tcp://nowhere", "ipc:///tmp/x", "tcp://"};
     for (size_t i = 0; i < sizeof rubbish / sizeof rubbish[0]; i++)
@@ -403,7 +283,7 @@ static void test_sessions(void **state)
     assert_int_equal(say_heartbeat(&tm, 1, 1), WEIR_E_FENCED); /* nobody's session */
     assert_int_equal(say_register(&tm, address), 0);
     assert_int_not_equal(tm.session, 0);
-    wait_for_task_managers(&process, 1);
+    process_wait_for_task_managers(&process, 1);
     assert_int_equal(say_heartbeat(&tm, tm.session, 1), 0);
     assert_int_equal(tm.acknowledged, 1);
     assert_int_equal(say_heartbeat(&tm, tm.session, 1), 0); /* repeated */
@@ -415,71 +295,71 @@ static void test_sessions(void **state)
     assert_int_not_equal(tm.session, first);
     assert_int_equal(say_heartbeat(&tm, first, 3), WEIR_E_FENCED);
     assert_int_equal(say_heartbeat(&tm, tm.session, 1), 0);
-    assert_int_equal(task_manager_count(&process), 1);
+    assert_int_equal(process_task_manager_count(&process), 1);
     disconnect(&tm);
     close(deaf);
-    stop(&process);
+    process_stop(&process);
 }
 
 /* Its connection goes; nobody listens at its address: lost at once. */
 static void test_loss_when_refused(void **state)
 {
     (void)state;
-    struct process process;
+    static struct process process;
     struct stand_in tm;
     char address[64];
     int deaf = listen_deaf(address, sizeof address);
-    start(&process);
+    process_start(&process, settings);
     connect_to(&tm, &process);
     assert_int_equal(say_register(&tm, address), 0);
-    wait_for_task_managers(&process, 1);
+    process_wait_for_task_managers(&process, 1);
     close(deaf);
     disconnect(&tm);
-    wait_for_task_managers(&process, 0);
-    assert_true(wait_for_text(
+    process_wait_for_task_managers(&process, 0);
+    assert_true(process_wait_for_text(
         &process, "is lost: its connection closed, and its address answers: connection refused", TIMEOUT_MS));
-    stop(&process);
+    process_stop(&process);
 }
 
 /* Somebody listens, but the session isn't heard of again. */
 static void test_loss_after_grace(void **state)
 {
     (void)state;
-    struct process process;
+    static struct process process;
     struct stand_in tm;
     char address[64];
     int deaf = listen_deaf(address, sizeof address);
-    start(&process);
+    process_start(&process, settings);
     connect_to(&tm, &process);
     assert_int_equal(say_register(&tm, address), 0);
-    wait_for_task_managers(&process, 1);
+    process_wait_for_task_managers(&process, 1);
     disconnect(&tm);
-    wait_for_task_managers(&process, 0);
-    assert_true(wait_for_text(&process, "and it didn't come back", TIMEOUT_MS));
+    process_wait_for_task_managers(&process, 0);
+    assert_true(process_wait_for_text(&process, "and it didn't come back", TIMEOUT_MS));
     close(deaf);
-    stop(&process);
+    process_stop(&process);
 }
 
 /* What comes by another connection is the same session; the first one's end means nothing then. */
 static void test_other_connection(void **state)
 {
     (void)state;
-    struct process process;
+    static struct process process;
     struct stand_in tm, again;
     char address[64];
     int deaf = listen_deaf(address, sizeof address);
-    start(&process);
+    process_start(&process, settings);
     connect_to(&tm, &process);
     connect_to(&again, &process);
     assert_int_equal(say_register(&tm, address), 0);
     assert_int_equal(say_heartbeat(&again, tm.session, 1), 0);
     disconnect(&tm);
     assert_int_equal(say_heartbeat(&again, tm.session, 2), 0);
-    assert_int_equal(task_manager_count(&process), 1);
+    assert_int_equal(process_task_manager_count(&process), 1);
     disconnect(&again);
-    wait_for_task_managers(&process, 0);
+    process_wait_for_task_managers(&process, 0);
     close(deaf);
-    stop(&process);
+    process_stop(&process);
 }
 
 /* A mere reset: the session is heard of within the grace of 100 ms. A busy machine may make this process miss
@@ -487,29 +367,29 @@ static void test_other_connection(void **state)
 static void test_reconnect(void **state)
 {
     (void)state;
-    struct process process;
+    static struct process process;
     struct stand_in tm, again;
     char address[64];
     bool lived = false;
     int deaf = listen_deaf(address, sizeof address);
-    start(&process);
+    process_start(&process, settings);
     for (int attempt = 0; attempt < 10 && !lived; attempt++) {
         connect_to(&tm, &process);
         connect_to(&again, &process); /* before, so that the grace isn't spent on connecting */
         assert_int_equal(say_register(&tm, address), 0);
         assert_int_equal(say_heartbeat(&again, 1, 1), WEIR_E_FENCED);
         disconnect(&tm);
-        wait_for_text(&process, "no such line", 20);
+        process_wait_for_text(&process, "no such line", 20);
         lived = say_heartbeat(&again, tm.session, 1) == 0 &&
-                wait_for_text(&process, "lost a connection, but lives", 2000);
+                process_wait_for_text(&process, "lost a connection, but lives", 2000);
         if (lived)
-            assert_int_equal(task_manager_count(&process), 1);
+            assert_int_equal(process_task_manager_count(&process), 1);
         disconnect(&again);
-        wait_for_task_managers(&process, 0);
+        process_wait_for_task_managers(&process, 0);
     }
     assert_true(lived);
     close(deaf);
-    stop(&process);
+    process_stop(&process);
 }
 
 int main(void)
