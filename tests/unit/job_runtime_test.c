@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "common/base/memory.h"
+#include "taskmanager/worker/shuffle/element.h"
 
 WEIR_RECORD(job_click, (timestamp, at), (string, page), (int64, index));
 WEIR_RECORD(job_count, (int64, count));
@@ -390,6 +391,37 @@ static void deployments_that_do_not_fit_are_refused(void **state)
     rig_deinit(&rig);
 }
 
+/* What comes from the network is checked: a record whose string points out of it fails the task, by name. */
+static void malformed_input_fails_the_task(void **state)
+{
+    (void)state;
+    static struct rig rig;
+    begin(&rig, 0);
+    struct rig_config config = config_of(1, 2);
+    config.workers = 2;
+    rig_start(&rig, &config);
+    const struct remote_channel *input = NULL;
+    for (uint32_t i = 0; i < job_runtime_remote_count(rig.workers[0].runtime); i++)
+        if (!job_runtime_remote(rig.workers[0].runtime, i)->is_output)
+            input = job_runtime_remote(rig.workers[0].runtime, i);
+    assert_non_null(input);
+    struct buffer *buffer = buffer_pool_try_take(input->pool);
+    struct job_click click = {.at = 1, .page = {.offset = 100000, .length = 3}};
+    struct element_header header = {.size = sizeof click, .timestamp = 1};
+    memcpy(buffer->data, &header, sizeof header);
+    memcpy(buffer->data + sizeof header, &click, sizeof click);
+    buffer->size = element_padded(sizeof click);
+    assert_true(channel_push(input->channel, buffer));
+    struct rig_task *consumer =
+        rig_find(&rig, rig.job_graph->edges[input->id.edge]->target, input->id.consumer);
+    for (int i = 0; i < 10 && !consumer->error; i++)
+        task_step(consumer->task, rig.now_ms);
+    assert_int_equal(consumer->state, WEIR__TASK_STATE__TASK_FAILED);
+    assert_non_null(strstr(consumer->error, "Counter (1/2): input from subtask 1"));
+    assert_non_null(strstr(consumer->error, "a record 'job_click' of 24 bytes is malformed"));
+    rig_deinit(&rig);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -398,6 +430,7 @@ int main(void)
         cmocka_unit_test(kills_and_restores_change_nothing),
         cmocka_unit_test(metrics_count_records),
         cmocka_unit_test(cancel_ends_all_tasks),
+        cmocka_unit_test(malformed_input_fails_the_task),
         cmocka_unit_test(deployments_that_do_not_fit_are_refused),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
