@@ -4,6 +4,7 @@
 #ifndef WEIR_PROTO_BOUNDED_H
 #define WEIR_PROTO_BOUNDED_H
 
+#include <malloc.h>
 #include <protobuf-c/protobuf-c.h>
 #include <stddef.h>
 #include <stdlib.h>
@@ -18,25 +19,28 @@ static inline void *bounded_alloc(void *self, size_t size_bytes)
     struct bounded_allocator *bounded = self;
     if (size_bytes > bounded->left_bytes)
         return NULL;
-    bounded->left_bytes -= size_bytes;
-    return malloc(size_bytes ? size_bytes : 1);
+    void *memory = malloc(size_bytes ? size_bytes : 1);
+    size_t got = malloc_usable_size(memory);
+    bounded->left_bytes -= got < bounded->left_bytes ? got : bounded->left_bytes;
+    return memory;
 }
 
 static inline void bounded_free(void *self, void *memory)
 {
-    (void)self;
+    struct bounded_allocator *bounded = self;
+    bounded->left_bytes += malloc_usable_size(memory);
     free(memory);
 }
 
-/* The densest honest message (a batch of empty messages) needs about 30 bytes of memory for each of its own.
- */
+/* The densest honest messages (empty ones, repeated) take up to 40 bytes of memory for each of their own,
+ * half of it while they are being read; large messages are mostly payload. */
 static inline ProtobufCAllocator *bounded_allocator_init(struct bounded_allocator *bounded, size_t wire_bytes)
 {
-    enum { PER_BYTE = 64, SMALL_BYTES = 4 << 20, BASE_BYTES = 4096 };
+    enum { PER_SMALL_BYTE = 64, PER_BYTE = 16, SMALL_BYTES = 1 << 20, BASE_BYTES = 4096 };
     size_t small = wire_bytes < SMALL_BYTES ? wire_bytes : SMALL_BYTES;
-    size_t rest = wire_bytes - small;
+    size_t rest = wire_bytes - small < (size_t)1 << 40 ? wire_bytes - small : (size_t)1 << 40;
     bounded->allocator = (ProtobufCAllocator){bounded_alloc, bounded_free, bounded};
-    bounded->left_bytes = BASE_BYTES + small * PER_BYTE + (rest > (size_t)1 << 40 ? 0 : rest * 8);
+    bounded->left_bytes = BASE_BYTES + small * PER_SMALL_BYTE + rest * PER_BYTE;
     return &bounded->allocator;
 }
 

@@ -128,6 +128,17 @@ static char *trimmed(const char *text)
     return xstrndup(text, length);
 }
 
+/* A word is kept as the table spells it, so that whoever reads it compares one spelling. */
+static void set_option(struct config *config, int id, const char *text, union option_number number)
+{
+    const struct option_row *row = &option_table[id];
+    size_t length;
+    const char *word = row->type == OPTION_ENUM ? value_word(row->allowed, text, &length) : NULL;
+    char *spelled = word ? xstrndup(word, length) : xstrdup(text);
+    slot_set(&config->slots[id], spelled, number, true);
+    free(spelled);
+}
+
 int config_set(struct config *config, const char *key, const char *value, const char *where,
                struct error *err)
 {
@@ -144,7 +155,7 @@ int config_set(struct config *config, const char *key, const char *value, const 
         struct error why = {0};
         rc = value_parse(option_table[id].type, option_table[id].allowed, text, &number, &why);
         if (rc == WEIR_OK)
-            slot_set(&config->slots[id], text, number, true);
+            set_option(config, id, text, number);
         else
             error_set(err, rc, "%s: %s: '%.200s' %s", where, key, text, why.message);
     }
@@ -165,6 +176,18 @@ static int apply_override(struct config *config, const char *text, struct error 
     return rc;
 }
 
+/* What no value can be wrong about by itself. */
+static int check_together(const struct config *config, struct error *err)
+{
+    int64_t interval_ms = config_duration_ms(config, OPT_HEARTBEAT_INTERVAL);
+    int64_t timeout_ms = config_duration_ms(config, OPT_HEARTBEAT_TIMEOUT);
+    if (interval_ms >= timeout_ms)
+        return error_set(err, WEIR_E_INVALID,
+                         "heartbeat.interval (%lld ms) must be less than heartbeat.timeout (%lld ms)",
+                         (long long)interval_ms, (long long)timeout_ms);
+    return WEIR_OK;
+}
+
 int config_load(const char *directory, const char *const *overrides, size_t override_count,
                 struct config **ret_config, struct error *err)
 {
@@ -183,6 +206,8 @@ int config_load(const char *directory, const char *const *overrides, size_t over
     }
     for (size_t i = 0; rc == WEIR_OK && i < override_count; i++)
         rc = apply_override(config, overrides[i], err);
+    if (rc == WEIR_OK)
+        rc = check_together(config, err);
     if (rc != WEIR_OK)
         config_free(config);
     else

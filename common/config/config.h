@@ -36,21 +36,24 @@ struct config *config_new(void);
 struct config *config_copy(const struct config *config);
 void config_free(struct config *config);
 /* A YAML file. A bad value is an error naming file, line, key and the allowed form; an unknown key is a
- * warning in the log. */
+ * warning in the log. After an error config has what stands before it in the file. */
 int config_load_file(struct config *config, const char *path, struct error *err) WEIR_CHECK;
 /* "key=value" of the command line, or a job's own setting; where: "-D", "job configuration" (for messages).
  */
 int config_set(struct config *config, const char *key, const char *value, const char *where,
                struct error *err) WEIR_CHECK;
-/* `[directory]/config.yaml` if there is one; directory: --configDir, else $WEIR_CONF_DIR, else none:
- * defaults. Then each override "key=value". */
+/* directory/config.yaml; directory: --configDir (the file must be there), else $WEIR_CONF_DIR (if there is
+ * one), else none: defaults. Then each override "key=value", then values that contradict each other are
+ * errors. */
 int config_load(const char *directory, const char *const *overrides, size_t override_count,
                 struct config **ret_config, struct error *err) WEIR_CHECK;
 
 bool config_is_set(const struct config *config, enum option_id id); /* given, not just the default */
 bool config_has(const struct config *config, enum option_id id);    /* given, or there is a default */
 const char *config_string(const struct config *config,
-                          enum option_id id); /* NULL: not set and no default. Also enums. */
+                          enum option_id id); /* NULL: not set and no default. Also enums, spelled as in
+                                                      the table. */
+/* A number that is not set and has no default is 0: ask config_has first. */
 int64_t config_integer(const struct config *config, enum option_id id);
 double config_double(const struct config *config, enum option_id id);
 bool config_boolean(const struct config *config, enum option_id id);

@@ -22,11 +22,15 @@ static const struct {
 } differences[] = {
     {OPT_CHECKPOINT_RETENTION, "NO_EXTERNALIZED_CHECKPOINTS",
      "Cancelling a job must not destroy the only way back."},
-    {OPT_FIXED_DELAY_ATTEMPTS, "1", "A job without checkpoints goes on as well."},
+    {OPT_FIXED_DELAY_ATTEMPTS, "1", "A job is restarted until somebody decides otherwise."},
     {OPT_CHECKPOINT_DIR, "none: checkpoints in the jobmanager's memory",
      "Needed for jobs with checkpoints: what is only in memory is not safe."},
     {OPT_BUFFER_TIMEOUT, "100 ms", "A buffer is sent at the latest when its producer runs out of input."},
-    {OPT_REST_BIND_ADDRESS, "localhost (0.0.0.0 before 1.15)", "Submitting a job is running code."},
+    {OPT_RESTART_STRATEGY, "exponential-delay with checkpoints, none without",
+     "A job without checkpoints goes on as well."},
+    {OPT_JOBMANAGER_BIND_HOST, "(not set): all addresses", "Submitting a job is running code."},
+    {OPT_REST_BIND_ADDRESS, "(not set): all addresses", "Submitting a job is running code."},
+    {OPT_TASKMANAGER_BIND_HOST, "(not set): all addresses", "Nobody else needs to reach it."},
 };
 
 static void print_cell(FILE *out, const char *text)

@@ -1,11 +1,14 @@
 #include "common/config/value.h"
 
+#include <assert.h>
 #include <ctype.h>
 #include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+
+enum { FORM_PART_BYTES = 128 };
 
 struct unit {
     const char *name;
@@ -85,118 +88,150 @@ static bool parse_double(const char *text, double *ret_value)
     return true;
 }
 
-/* The words of "A, B or C": separated by commas, blanks and "or". */
-static bool is_allowed_word(const char *allowed, const char *text)
+/* As words are written in files: any case, and '-' for '_'. */
+static bool is_same_word(const char *a, const char *b, size_t length)
+{
+    for (size_t i = 0; i < length; i++)
+        if (a[i] != b[i] && toupper((unsigned char)a[i]) != toupper((unsigned char)b[i]) &&
+            !(a[i] == '_' && b[i] == '-'))
+            return false;
+    return true;
+}
+
+const char *value_word(const char *allowed, const char *text, size_t *ret_length)
 {
     size_t length = strlen(text);
     for (const char *at = allowed; *at;) {
-        size_t skip = strspn(at, ", ");
-        at += skip;
+        at += strspn(at, ", ");
         size_t word = strcspn(at, ", ");
-        if (word == length && strncasecmp(at, text, word) == 0 && !(word == 2 && strncmp(at, "or", 2) == 0))
-            return true;
+        if (word == length && word > 0 && !(word == 2 && strncmp(at, "or", 2) == 0) &&
+            is_same_word(at, text, word)) {
+            *ret_length = word;
+            return at;
+        }
         at += word;
     }
-    return false;
+    return NULL;
 }
 
-static bool in_range(double value, const char *bounds, const char *dots, enum option_type type)
+static bool parse_number(enum option_type type, const char *text, union option_number *ret_number)
 {
-    static const char ellipsis[] = "…";
     char *end = NULL;
-    double low, high;
-    if (type == OPTION_MEMORY || type == OPTION_DURATION) {
-        char first[32] = "";
-        size_t length = (size_t)(dots - bounds);
-        int64_t a, b;
-        const struct unit *units = type == OPTION_MEMORY ? memories : durations;
-        if (length >= sizeof first)
-            return true;
-        memcpy(first, bounds, length);
-        if (!parse_with_unit(units, first, &a) || !parse_with_unit(units, dots + strlen(ellipsis), &b))
-            return true;
-        low = (double)a;
-        high = (double)b;
-    } else {
-        low = strtod(bounds, &end);
-        high = strtod(dots + strlen(ellipsis), &end);
+    switch (type) {
+    case OPTION_INTEGER:
+        return parse_integer(text, &end, &ret_number->integer) && *end == '\0';
+    case OPTION_DOUBLE:
+        return parse_double(text, &ret_number->real);
+    case OPTION_DURATION:
+        return parse_with_unit(durations, text, &ret_number->integer);
+    case OPTION_MEMORY:
+        return parse_with_unit(memories, text, &ret_number->integer);
+    default:
+        return false;
     }
-    return value >= low && value <= high;
 }
 
-/* Each part between commas is a range "a…b", a number, or "at least a" / "size, at most a"; prose allows
- * everything. */
-static bool number_is_allowed(enum option_type type, const char *allowed, double value)
+/* Less than 0, 0, or greater than 0. */
+static int compare(enum option_type type, union option_number a, union option_number b)
+{
+    if (type == OPTION_DOUBLE)
+        return (a.real > b.real) - (a.real < b.real);
+    return (a.integer > b.integer) - (a.integer < b.integer);
+}
+
+enum verdict { SAYS_NOTHING, ALLOWS, FORBIDS };
+
+/* One part of an allowed form: "a…b", "at least a", "at most b", a number, or words for people. */
+static enum verdict judge(enum option_type type, const char *part, union option_number value)
 {
     static const char ellipsis[] = "…";
-    if (strncmp(allowed, "at least ", 9) == 0)
-        return value >= strtod(allowed + 9, NULL);
-    const char *most = strstr(allowed, "at most ");
-    int64_t limit;
-    if (most && type == OPTION_MEMORY)
-        return !parse_with_unit(memories, most + 8, &limit) || value <= (double)limit;
-    bool any_rule = false;
-    for (const char *part = allowed; part;) {
-        while (*part == ' ')
-            part++;
-        const char *dots = strstr(part, ellipsis);
-        const char *comma = strchr(part, ',');
-        if (dots && (!comma || dots < comma)) {
-            any_rule = true;
-            if (in_range(value, part, dots, type))
-                return true;
-        } else if (*part == '-' || isdigit((unsigned char)*part)) {
-            any_rule = true;
-            if (value == strtod(part, NULL))
-                return true;
-        }
-        part = comma ? comma + 1 : NULL;
+    static const char at_least[] = "at least ";
+    static const char at_most[] = "at most ";
+    union option_number low, high;
+    const char *dots = strstr(part, ellipsis);
+    if (dots) {
+        char first[FORM_PART_BYTES];
+        memcpy(first, part, (size_t)(dots - part));
+        first[dots - part] = '\0';
+        bool ok = parse_number(type, first, &low) && parse_number(type, dots + strlen(ellipsis), &high);
+        assert(ok && "a range in options.def is in its option's own form");
+        return ok && compare(type, value, low) >= 0 && compare(type, value, high) <= 0 ? ALLOWS : FORBIDS;
     }
-    return !any_rule;
+    if (strncmp(part, at_least, strlen(at_least)) == 0 && parse_number(type, part + strlen(at_least), &low))
+        return compare(type, value, low) >= 0 ? ALLOWS : FORBIDS;
+    if (strncmp(part, at_most, strlen(at_most)) == 0 && parse_number(type, part + strlen(at_most), &high))
+        return compare(type, value, high) <= 0 ? ALLOWS : FORBIDS;
+    if (parse_number(type, part, &low))
+        return compare(type, value, low) == 0 ? ALLOWS : FORBIDS;
+    return SAYS_NOTHING;
+}
+
+/* The parts stand between commas; one that allows the value is enough, and so are words only. */
+static bool number_is_allowed(enum option_type type, const char *allowed, union option_number value)
+{
+    bool is_ruled = false;
+    for (const char *at = allowed; *at;) {
+        char part[FORM_PART_BYTES];
+        at += strspn(at, ", ");
+        size_t length = strcspn(at, ",");
+        assert(length < sizeof part);
+        size_t kept = length < sizeof part ? length : sizeof part - 1;
+        memcpy(part, at, kept);
+        part[kept] = '\0';
+        enum verdict verdict = judge(type, part, value);
+        if (verdict == ALLOWS)
+            return true;
+        is_ruled |= verdict == FORBIDS;
+        at += length;
+    }
+    return !is_ruled;
+}
+
+/* file:///a, file:/a or /a. */
+static bool is_local_directory(const char *text)
+{
+    return text[0] == '/' || strncmp(text, "file:/", 6) == 0;
+}
+
+static bool parse_text(const char *allowed, const char *text)
+{
+    if (strcmp(allowed, "file:///directory") == 0)
+        return is_local_directory(text);
+    return *text != '\0' && !(strcmp(allowed, "host") == 0 && strpbrk(text, " \t/"));
+}
+
+static int refuse(enum option_type type, const char *allowed, struct error *err)
+{
+    const char *form = type == OPTION_DURATION ? "a duration such as '500 ms', '10 s' or '1 min'"
+                       : type == OPTION_MEMORY ? "a size such as '32kb', '512m' or '1 gb'"
+                                               : NULL;
+    if (form && strcmp(allowed, "duration") != 0 && strcmp(allowed, "size") != 0)
+        return error_set(err, WEIR_E_INVALID, "must be %s (%s)", form, allowed);
+    return error_set(err, WEIR_E_INVALID, "must be %s", form ? form : allowed);
 }
 
 int value_parse(enum option_type type, const char *allowed, const char *text, union option_number *ret_number,
                 struct error *err)
 {
     union option_number number = {0};
-    char *end = NULL;
-    bool ok = true, numeric = true;
+    size_t length;
+    bool ok;
     switch (type) {
     case OPTION_STRING:
-        ok = *text != '\0';
-        numeric = false;
+        ok = parse_text(allowed, text);
         break;
     case OPTION_ENUM:
-        ok = is_allowed_word(allowed, text);
-        numeric = false;
-        break;
-    case OPTION_INTEGER:
-        ok = parse_integer(text, &end, &number.integer) && *end == '\0';
-        break;
-    case OPTION_DOUBLE:
-        ok = parse_double(text, &number.real);
+        ok = value_word(allowed, text, &length) != NULL;
         break;
     case OPTION_BOOLEAN:
         ok = parse_boolean(text, &number.integer);
-        numeric = false;
         break;
-    case OPTION_DURATION:
-        ok = parse_with_unit(durations, text, &number.integer);
-        break;
-    case OPTION_MEMORY:
-        ok = parse_with_unit(memories, text, &number.integer);
+    default:
+        ok = parse_number(type, text, &number) && number_is_allowed(type, allowed, number);
         break;
     }
-    if (ok && numeric)
-        ok = number_is_allowed(type, allowed, type == OPTION_DOUBLE ? number.real : (double)number.integer);
-    if (!ok) {
-        const char *form = type == OPTION_DURATION ? "a duration such as '500 ms', '10 s' or '1 min'"
-                           : type == OPTION_MEMORY ? "a size such as '32kb', '512m' or '1 gb'"
-                                                   : NULL;
-        if (form && strcmp(allowed, "duration") != 0 && strcmp(allowed, "size") != 0)
-            return error_set(err, WEIR_E_INVALID, "must be %s (%s)", form, allowed);
-        return error_set(err, WEIR_E_INVALID, "must be %s", form ? form : allowed);
-    }
+    if (!ok)
+        return refuse(type, allowed, err);
     *ret_number = number;
     return WEIR_OK;
 }

@@ -13,5 +13,7 @@ union option_number {
  * error is "must be …" only: the caller says which key and where. */
 int value_parse(enum option_type type, const char *allowed, const char *text, union option_number *ret_number,
                 struct error *err) WEIR_CHECK;
+/* Where text (in any case) stands among the words of "A, B or C"; NULL: it doesn't. */
+const char *value_word(const char *allowed, const char *text, size_t *ret_length);
 
 #endif

@@ -4,10 +4,12 @@
  * Possible failure modes: not YAML (file, line, libyaml's reason); anchors, tags, several documents, deep
  * nesting, a huge file: all refused, so that no document can grow while it is read. */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 #include <yaml.h>
 
 #include "common/base/memory.h"
@@ -80,7 +82,8 @@ static int on_scalar(struct loader *loader, const yaml_event_t *event, struct er
 {
     const char *value = (const char *)event->data.scalar.value;
     if (event->data.scalar.anchor || strlen(value) != event->data.scalar.length)
-        return fail(loader, &event->start_mark, err, "anchors and NUL bytes are not allowed");
+        return fail(loader, &event->start_mark, err,
+                    "anchors and NUL bytes are not allowed; write the value out");
     if (loader->depth == 0)
         return value[0] ? fail(loader, &event->start_mark, err, "a map of keys and values was expected")
                         : WEIR_OK;
@@ -106,9 +109,9 @@ static int on_start(struct loader *loader, const yaml_event_t *event, bool list,
 {
     const yaml_char_t *anchor = list ? event->data.sequence_start.anchor : event->data.mapping_start.anchor;
     if (anchor)
-        return fail(loader, &event->start_mark, err, "anchors are not allowed");
+        return fail(loader, &event->start_mark, err, "anchors are not allowed; write the values out");
     if (loader->depth == DEPTH_MAX)
-        return fail(loader, &event->start_mark, err, "nested too deeply");
+        return fail(loader, &event->start_mark, err, "nested more than 16 levels deep");
     if (loader->depth == 0 && list)
         return fail(loader, &event->start_mark, err, "a map of keys and values was expected");
     if (loader->depth > 0 && (top(loader)->in_list || !top(loader)->have_key))
@@ -134,10 +137,11 @@ static int on_event(struct loader *loader, const yaml_event_t *event, struct err
 {
     switch (event->type) {
     case YAML_DOCUMENT_START_EVENT:
-        return ++loader->documents > 1 ? fail(loader, &event->start_mark, err, "more than one document")
+        return ++loader->documents > 1 ? fail(loader, &event->start_mark, err,
+                                              "more than one document; one file holds one configuration")
                                        : WEIR_OK;
     case YAML_ALIAS_EVENT:
-        return fail(loader, &event->start_mark, err, "aliases are not allowed");
+        return fail(loader, &event->start_mark, err, "aliases are not allowed; write the values out");
     case YAML_SCALAR_EVENT:
         return on_scalar(loader, event, err);
     case YAML_MAPPING_START_EVENT:
@@ -176,9 +180,14 @@ static int load(struct loader *loader, FILE *file, struct error *err)
 
 int config_load_file(struct config *config, const char *path, struct error *err)
 {
-    FILE *file = fopen(path, "re");
-    if (!file)
-        return error_set_errno(err, WEIR_E_IO, errno, "open %s", path);
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a pipe must not hold us up */
+    FILE *file = fd < 0 ? NULL : fdopen(fd, "r");
+    if (!file) {
+        int rc = error_set_errno(err, errno == ENOENT ? WEIR_E_NOT_FOUND : WEIR_E_IO, errno, "open %s", path);
+        if (fd >= 0)
+            close(fd);
+        return rc;
+    }
     struct stat info;
     int rc;
     if (fstat(fileno(file), &info) == 0 && !S_ISREG(info.st_mode)) {

@@ -43,6 +43,22 @@ int storage_local_path(const char *uri, char **ret_path, struct error *err)
     return WEIR_OK;
 }
 
+static int sync_parent(const char *path, struct error *err)
+{
+    const char *slash = strrchr(path, '/');
+    char *parent = slash == path ? xstrdup("/")
+                   : slash       ? xstrndup(path, (size_t)(slash - path))
+                                 : xstrdup(".");
+    int fd = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int rc = WEIR_OK;
+    if (fd < 0 || fsync(fd) != 0)
+        rc = error_set_errno(err, WEIR_E_IO, errno, "sync directory %s", parent);
+    if (fd >= 0)
+        close(fd);
+    free(parent);
+    return rc;
+}
+
 int storage_create_directory(const char *path, struct error *err)
 {
     char *partial = xstrdup(path);
@@ -52,7 +68,9 @@ int storage_create_directory(const char *path, struct error *err)
             continue;
         char kept = *at;
         *at = '\0';
-        if (mkdir(partial, 0777) != 0 && errno != EEXIST)
+        if (mkdir(partial, 0777) == 0)
+            rc = sync_parent(partial, err); /* a complete checkpoint must not vanish with its directory */
+        else if (errno != EEXIST)
             rc = error_set_errno(err, WEIR_E_IO, errno, "create directory %s", partial);
         *at = kept;
         if (kept == '\0')
@@ -77,22 +95,6 @@ static int write_all(int fd, const char *data, size_t size)
         size -= (size_t)n;
     }
     return 0;
-}
-
-static int sync_parent(const char *path, struct error *err)
-{
-    const char *slash = strrchr(path, '/');
-    char *parent = slash == path ? xstrdup("/")
-                   : slash       ? xstrndup(path, (size_t)(slash - path))
-                                 : xstrdup(".");
-    int fd = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    int rc = WEIR_OK;
-    if (fd < 0 || fsync(fd) != 0)
-        rc = error_set_errno(err, WEIR_E_IO, errno, "sync directory %s", parent);
-    if (fd >= 0)
-        close(fd);
-    free(parent);
-    return rc;
 }
 
 int storage_write_file(const char *path, const void *data, size_t size_bytes, struct error *err)
@@ -137,7 +139,7 @@ static int read_exactly(int fd, void *data, size_t size, off_t offset)
 
 static int open_file(const char *path, int *ret_fd, uint64_t *ret_size, struct error *err)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a pipe must not hold us up */
     if (fd < 0)
         return error_set_errno(err, errno == ENOENT ? WEIR_E_NOT_FOUND : WEIR_E_IO, errno, "open file %s",
                                path);
@@ -215,6 +217,8 @@ static int remove_entry(const char *path, const struct stat *info, int type, str
 int storage_delete_tree(const char *path, struct error *err)
 {
     enum { OPEN_DIRECTORIES = 16 };
+    if (strspn(path, "/.") == strlen(path))
+        return error_set(err, WEIR_E_INVALID, "delete '%s': that is not a directory of a checkpoint", path);
     if (nftw(path, remove_entry, OPEN_DIRECTORIES, FTW_DEPTH | FTW_PHYS) != 0 && errno != ENOENT)
         return error_set_errno(err, WEIR_E_IO, errno, "delete %s", path);
     return WEIR_OK;

@@ -7,6 +7,7 @@
 #include "common/base/hash.h"
 #include "common/base/memory.h"
 #include "common/storage/storage.h"
+#include "proto/bounded.h"
 
 enum { HEADER_BYTES = 24, FORMAT_VERSION = 1, HANDLE_MAX_BYTES = 1 << 30 };
 static const char magic[8] = "WEIRSNAP";
@@ -99,8 +100,10 @@ int snapshot_metadata_decode(const void *data, size_t size_bytes, Weir__Snapshot
     if (hash64(bytes + HEADER_BYTES, (size_t)length) != get_le(bytes + 16, 8))
         return error_set(err, WEIR_E_CORRUPT, "checksum mismatch over its %llu bytes",
                          (unsigned long long)length);
+    struct bounded_allocator bounded;
+    ProtobufCAllocator *allocator = bounded_allocator_init(&bounded, (size_t)length);
     Weir__SnapshotMetadata *metadata =
-        weir__snapshot_metadata__unpack(NULL, (size_t)length, bytes + HEADER_BYTES);
+        weir__snapshot_metadata__unpack(allocator, (size_t)length, bytes + HEADER_BYTES);
     if (!metadata)
         return error_set(err, WEIR_E_CORRUPT, "its message can't be decoded");
     int rc = check(metadata, err);

@@ -4,7 +4,8 @@
  * dying, and the alternatives see less.
  *
  * Possible failure modes: the handler crashes (heap destroyed): it is entered again and writes raw addresses
- * only; it hangs (a lock of the allocator is held): SIGALRM ends the process. */
+ * only; it hangs (a lock of the allocator is held): SIGALRM ends the process; another thread crashes
+ * meanwhile: it waits for the end. */
 #include "common/sys/stack.h"
 
 #include <elfutils/libdwfl.h>
@@ -25,7 +26,8 @@ enum { FRAMES_MAX = 64, STACK_BYTES = 256 * 1024, GUARD_SECONDS = 5, LINE_BYTES 
 
 static const int signals[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT};
 static int report_fd = -1;
-static atomic_int entered;
+static atomic_int reporter; /* the thread that reports; 0: nobody has crashed */
+static atomic_int entered;  /* by that thread */
 
 static void write_line(const char *text, size_t size)
 {
@@ -133,11 +135,17 @@ static void end_by_default(int signal_number)
 static void on_crash(int signal_number, siginfo_t *info, void *context)
 {
     (void)info;
+    int nobody = 0;
+    int self = (int)gettid();
+    if (!atomic_compare_exchange_strong(&reporter, &nobody, self) && nobody != self)
+        for (;;)
+            pause();
     int before = atomic_fetch_add(&entered, 1);
     if (before == 0) {
         char name[17] = "";
         char line[LINE_BYTES];
         alarm(GUARD_SECONDS);
+        unsetenv("DEBUGINFOD_URLS"); /* libdwfl would ask servers */
         prctl(PR_GET_NAME, name, 0, 0, 0);
         const char *abbreviation = sigabbrev_np(signal_number);
         write_formatted(line, snprintf(line, sizeof line, "signal %d SIG%s thread \"%s\"\n", signal_number,
