@@ -128,7 +128,8 @@ static enum source_status generator_poll(struct operator_instance *op, uint32_t 
 static int64_t generator_next_deadline(const struct operator_instance *op)
 {
     const struct generator_source *s = (const struct generator_source *)op;
-    return s->limit.per_second > 0 && s->open_splits > 0 ? rate_limit_due(&s->limit) : INT64_MAX;
+    bool waits = s->limit.per_second > 0 && s->open_splits > 0 && source_output_has_room(&s->output);
+    return waits ? rate_limit_due(&s->limit) : INT64_MAX;
 }
 
 static enum operator_progress generator_timer(struct operator_instance *op, int64_t now_ms)

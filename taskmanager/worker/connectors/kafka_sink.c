@@ -78,10 +78,15 @@ static enum operator_progress failed(struct kafka_sink *s, int rc)
     return OPERATOR_FAILED;
 }
 
+/* Also moves the timer on: a task that waits in process or prepare_snapshot comes back here and not to
+ * sink_timer. */
 static int poll_producer(struct kafka_sink *s)
 {
     s->since_poll = 0;
-    return s->producer->ops->poll(s->producer, s->base.setup.error);
+    int rc = s->producer->ops->poll(s->producer, s->base.setup.error);
+    bool under_way = s->producer->ops->outstanding(s->producer) > 0;
+    s->poll_at_ms = under_way ? now_of(s) + POLL_EACH_MS : INT64_MAX;
+    return rc;
 }
 
 static int produce(struct kafka_sink *s)
@@ -141,12 +146,10 @@ static enum operator_progress sink_finish(struct operator_instance *op)
 
 static enum operator_progress sink_timer(struct operator_instance *op, int64_t now_ms)
 {
+    (void)now_ms;
     struct kafka_sink *s = (struct kafka_sink *)op;
     int rc = poll_producer(s);
-    if (rc != WEIR_OK)
-        return failed(s, rc);
-    s->poll_at_ms = s->producer->ops->outstanding(s->producer) > 0 ? now_ms + POLL_EACH_MS : INT64_MAX;
-    return OPERATOR_DONE;
+    return rc == WEIR_OK ? OPERATOR_DONE : failed(s, rc);
 }
 
 static int64_t sink_next_deadline(const struct operator_instance *op)

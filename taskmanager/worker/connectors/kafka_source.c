@@ -210,7 +210,6 @@ static enum source_status source_poll(struct operator_instance *op, uint32_t bud
     return drained ? SOURCE_NOTHING : SOURCE_MORE;
 }
 
-/* Under backpressure this is called and poll isn't. */
 static enum operator_progress source_timer(struct operator_instance *op, int64_t now_ms)
 {
     struct kafka_source *s = (struct kafka_source *)op;
@@ -228,7 +227,8 @@ static enum operator_progress source_timer(struct operator_instance *op, int64_t
 static int64_t source_next_deadline(const struct operator_instance *op)
 {
     const struct kafka_source *s = (const struct kafka_source *)op;
-    if (s->failed || !s->consumer)
+    /* Without room downstream the task steps nothing, timers included: it is woken when there is some. */
+    if (s->failed || !s->consumer || !source_output_has_room(&s->output))
         return INT64_MAX;
     if (s->state != SOURCE_RUNNING)
         return s->retry_ms;
