@@ -10,7 +10,7 @@ static void send_to_task_manager(struct jobmanager *jm, struct core_command *com
     struct peer *peer = peers_find(jm, command->session);
     if (!peer || !peer->link || peer->lost)
         return; /* the core is being told that it is lost */
-    rpc_link_send_to_taskmanager(peer->link, command->message);
+    peers_send(peer, command->message);
     command->message = NULL;
 }
 

@@ -31,6 +31,8 @@ struct peer {
     bool closing;
     bool lost;      /* the core is going to be told, or was */
     char *lost_why; /* owned */
+    bool heard;     /* a batch of the session has come: its process knows the session */
+    struct vec_of(Weir__ToTaskManager *) held; /* until it is heard of; owned */
     struct rpc_inbox inbox;
     struct rpc_client *client; /* NULL if its address is no good */
     struct rpc_link *link;
@@ -87,6 +89,10 @@ bool pending_take(struct jobmanager *jm, uint64_t request, struct pending *ret_p
 struct peer *peers_find(struct jobmanager *jm, uint64_t session);
 struct peer *peers_add(struct jobmanager *jm, uint64_t session, const struct pending *registration);
 void peers_remove(struct jobmanager *jm, uint64_t session);
+/* Takes the message. */
+void peers_send(struct peer *peer, Weir__ToTaskManager *message);
+/* A batch of the session has come. */
+void peers_on_heard(struct peer *peer, uint32_t pipe);
 void peers_remove_all(struct jobmanager *jm);
 void peers_on_pipe_closed(void *self, uint32_t pipe);
 void peers_on_lost_async(uv_async_t *async);

@@ -12,7 +12,7 @@
 
 #include "common/base/log.h"
 
-static const char LOGGER[] = "weir.runtime.resourcemanager.StandaloneResourceManager";
+static const char LOGGER[] = "weir.runtime.resourcemanager.ResourceManager";
 
 enum { LINK_GRACE_MS = 1000 };
 
@@ -109,8 +109,31 @@ struct peer *peers_add(struct jobmanager *jm, uint64_t session, const struct pen
     return peer;
 }
 
+/* The answer to a registration and the first batch of the session travel by two connections; the batch must
+ * not overtake the answer, as a taskmanager refuses what is of a session that it doesn't know. It sends a
+ * heartbeat as soon as it knows. */
+void peers_send(struct peer *peer, Weir__ToTaskManager *message)
+{
+    if (peer->heard)
+        rpc_link_send_to_taskmanager(peer->link, message);
+    else
+        vec_push(&peer->held, message);
+}
+
+void peers_on_heard(struct peer *peer, uint32_t pipe)
+{
+    peer->pipe = pipe;
+    peer->heard = true;
+    vec_for_each (message, &peer->held)
+        rpc_link_send_to_taskmanager(peer->link, *message);
+    vec_clear(&peer->held);
+}
+
 static void peer_free(struct peer *peer)
 {
+    vec_for_each (message, &peer->held)
+        weir__to_task_manager__free_unpacked(*message, NULL);
+    vec_free(&peer->held);
     peer->closing = true;
     if (peer->link)
         rpc_link_free(peer->link);

@@ -9,7 +9,7 @@
 
 #include "common/base/log.h"
 
-static const char LOGGER[] = "weir.runtime.resourcemanager.StandaloneResourceManager";
+static const char LOGGER[] = "weir.runtime.resourcemanager.ResourceManager";
 
 enum { PROBE_CONNECT_MS = 500, PROBE_GRACE_MS = 100 };
 

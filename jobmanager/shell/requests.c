@@ -76,7 +76,7 @@ static void on_batch(struct jobmanager *jm, struct rpc_call *call, const Weir__B
         return;
     }
     struct error err;
-    peer->pipe = rpc_call_pipe(call);
+    peers_on_heard(peer, rpc_call_pipe(call));
     int accepted = rpc_inbox_accept(&peer->inbox, batch, &err);
     if (accepted < 0) {
         rpc_call_reply_rc(call, accepted, err.message);

@@ -213,6 +213,17 @@ static void send_exited(struct task_manager *tm, uint32_t signal, bool expected)
     rpc_link_send_to_jobmanager(tm->link, message);
 }
 
+/* The first of a session: without it the jobmanager sends nothing. */
+static void send_heartbeat(struct task_manager *tm)
+{
+    Weir__ToJobManager *message = xmalloc(sizeof *message);
+    weir__to_job_manager__init(message);
+    message->body_case = WEIR__TO_JOB_MANAGER__BODY_HEARTBEAT;
+    message->heartbeat = xmalloc(sizeof *message->heartbeat);
+    weir__heartbeat__init(message->heartbeat);
+    rpc_link_send_to_jobmanager(tm->link, message);
+}
+
 /* ---- the stand-in's life ---- */
 
 static void tm_start(struct task_manager *tm)
@@ -346,6 +357,13 @@ static void test_life(void **state)
     free(arguments);
     assert_int_equal(sscanf(output, "Job has been submitted with JobID %32[0-9a-f]", job), 1);
 
+    /* The job waits in the jobmanager: what is for this taskmanager must not come before it knows its
+     * session. */
+    int64_t quiet = monotonic_ms() + 100;
+    while (monotonic_ms() < quiet)
+        uv_run(&tm.loop, UV_RUN_ONCE);
+    assert_int_equal(tm.started, 0);
+    send_heartbeat(&tm);
     run_tasks(&tm, 1);
     expect_in_body(job, "", "\"RUNNING\":1"); /* a vertex's task */
     complete_checkpoint(&tm);
