@@ -97,7 +97,7 @@ static void print_block(FILE *out, const struct jobs *jobs, bool (*belongs)(cons
 int list_print(FILE *out, const cJSON *overview, bool running, bool scheduled, bool terminated,
                struct error *err)
 {
-    struct jobs jobs;
+    struct jobs jobs = {0};
     int rc = parse_jobs(overview, &jobs, err);
     if (rc)
         return rc;
