@@ -44,12 +44,18 @@ class Result(unittest.TestResult):
 
     def addSuccess(self, test):
         super().addSuccess(test)
-        self.passed = getattr(self, "passed", 0) + 1
         self.say(test, "passed")
 
     def addSkip(self, test, reason):
         super().addSkip(test, reason)
         self.say(test, "skipped", ": " + reason)
+
+    def addSubTest(self, test, subtest, err):
+        super().addSubTest(test, subtest, err)
+        if err is not None:
+            is_failure = issubclass(err[0], test.failureException)
+            text = (self.failures if is_failure else self.errors)[-1][1]
+            print("FAILED   %s\n%s" % (name_of(subtest), text), flush=True)
 
     def addFailure(self, test, err):
         super().addFailure(test, err)
@@ -73,8 +79,8 @@ def main():
              if re.search(arguments.only, name_of(test)) and (not arguments.smoke or SMOKE in name_of(test))]
     result = Result()
     unittest.TestSuite(tests).run(result)
-    # A test that fails in its body and again in its cleanup is one failed test.
-    failed = len({test.id() for test, _ in result.failures + result.errors})
+    # A test that fails in its body and again in its cleanup, or in several subtests, is one failed test.
+    failed = len({getattr(test, "test_case", test).id() for test, _ in result.failures + result.errors})
     passed = result.testsRun - failed - len(result.skipped)
     print("%d passed, %d failed, %d skipped" % (passed, failed, len(result.skipped)))
     if arguments.counts:

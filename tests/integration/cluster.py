@@ -382,7 +382,12 @@ class Cluster:
         return sum(int(sample["value"]) for sample in samples)
 
     def task_counts(self, job):
-        return {state: count for state, count in self.get("/jobs/" + job)["status-counts"].items() if count}
+        """Subtasks of all vertices by state, without zeroes."""
+        counts = {}
+        for vertex in self.get("/jobs/" + job)["vertices"]:
+            for state, count in vertex["tasks"].items():
+                counts[state] = counts.get(state, 0) + count
+        return {state: count for state, count in counts.items() if count}
 
     def all_tasks_run(self, job):
         vertices = self.get("/jobs/" + job)["vertices"]

@@ -32,7 +32,7 @@ class Client(ClusterTest):
         with open(cluster.job("click_event_count"), "rb") as whole, open(cut_off, "wb") as part:
             part.write(whole.read(3000))
         missing = os.path.join(cluster.directory, "missing.so")
-        for path, expected in ((missing, "No such file"), (cluster.directory, "directory"), (text, "text.so"),
+        for path, expected in ((missing, "does not exist"), (cluster.directory, "Not a file"), (text, "text.so"),
                                (cut_off, "cut_off.so"), (cluster.job("no_descriptor"), "not a Weir job"),
                                (cluster.job("bad_magic"), "not a Weir job"), (cluster.job("no_main"), "main")):
             with self.subTest(os.path.basename(path)):
