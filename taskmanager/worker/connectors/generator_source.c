@@ -209,7 +209,7 @@ int generator_source_new(const struct operator_setup *setup, struct operator_ins
     int rc = setup->node->kind == WEIR__OPERATOR_KIND__OPERATOR_SEQUENCE_SOURCE
                  ? take_sequence(s, &setup->node->options.sequence_source, err)
                  : take_generator(s, &setup->node->options.generator_source, err);
-    if (rc == WEIR_OK && (!(s->records_per_second >= 0) || isinf(s->records_per_second)))
+    if (rc == WEIR_OK && !(s->records_per_second >= 0 && s->records_per_second <= 1e12))
         rc = error_set(err, WEIR_E_INVALID, "records_per_second is no number of records");
     if (rc != WEIR_OK) {
         free(s);

@@ -2,7 +2,6 @@
 #ifndef WEIR_CONNECTORS_RATE_LIMIT_H
 #define WEIR_CONNECTORS_RATE_LIMIT_H
 
-#include <math.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -19,8 +18,11 @@ static inline int64_t rate_limit_due(const struct rate_limit *limit)
 {
     if (limit->per_second <= 0)
         return INT64_MIN;
-    double wait_ms = ceil(limit->done * 1000.0 / limit->per_second);
-    return wait_ms < 9e15 ? limit->start_ms + (int64_t)wait_ms : INT64_MAX;
+    double wait_ms = limit->done * 1000.0 / limit->per_second;
+    if (!(wait_ms < 9e15))
+        return INT64_MAX;
+    int64_t whole_ms = (int64_t)wait_ms;
+    return limit->start_ms + whole_ms + ((double)whole_ms < wait_ms);
 }
 
 /* Call before asking for what is due: someone who was held up for long doesn't make up for all of it, and a
