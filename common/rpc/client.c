@@ -57,6 +57,8 @@ static void on_aio(void *arg) /* nng thread */
     int64_t left = client->deadline_ms - rpc_now_ms();
     nng_aio_set_timeout(client->aio, left > 1 ? (nng_duration)left : 1);
     nng_recv_aio(client->socket, client->aio);
+    if (atomic_load(&client->is_abandoned)) /* the cancelling came between the two operations */
+        nng_aio_cancel(client->aio);
 }
 
 static int failure(const struct rpc_client *client, const struct mailbox_event *event, struct error *err)
@@ -211,7 +213,7 @@ static int encode(Weir__Request *request, nng_msg **ret_message, struct error *e
         request->id = (ProtobufCBinaryData){0, NULL};
     if (rc != WEIR_OK)
         return rc;
-    if (nng_msg_alloc(ret_message, size) != 0)
+    if (rpc_message_new(ret_message, size) != 0)
         rc = error_set(err, WEIR_E_NO_MEMORY, "no memory for a request of %zu bytes", size);
     else
         memcpy(nng_msg_body(*ret_message), data, size);

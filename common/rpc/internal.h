@@ -2,6 +2,8 @@
 #ifndef WEIR_RPC_INTERNAL_H
 #define WEIR_RPC_INTERNAL_H
 
+#include <nng/nng.h>
+
 #include "common/rpc/rpc.h"
 
 enum {
@@ -19,6 +21,9 @@ int rpc_code_of_nng(int nng_error);
 int64_t rpc_now_ms(void); /* CLOCK_MONOTONIC */
 /* The response's rc as an error of ours; WEIR_OK if it says so. */
 int rpc_check_response(const Weir__Response *response, struct error *err) WEIR_CHECK;
+
+/* A message to send. 0 or an nng error. */
+int rpc_message_new(nng_msg **ret_message, size_t size);
 
 uv_loop_t *rpc_client_loop(const struct rpc_client *client);
 /* Whether a connection took the last request, so that a failure means that it broke. */

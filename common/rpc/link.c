@@ -246,6 +246,11 @@ static void enqueue(struct rpc_link *link, struct item item)
         schedule(link, STATE_SCHEDULED, 0);
 }
 
+bool rpc_link_is_idle(const struct rpc_link *link)
+{
+    return link->state == STATE_IDLE || link->state == STATE_BROKEN;
+}
+
 void rpc_link_send_to_jobmanager(struct rpc_link *link, Weir__ToJobManager *message_take)
 {
     enqueue(link, (struct item){.to_jobmanager = message_take,

@@ -12,26 +12,27 @@ static void event_free(struct mailbox_event *event)
     free(event);
 }
 
-static struct mailbox_event *take_all(struct rpc_mailbox *mailbox)
+static void take_all(struct rpc_mailbox *mailbox)
 {
+    struct mailbox_event **end = &mailbox->delivering;
+    while (*end)
+        end = &(*end)->next;
     pthread_mutex_lock(&mailbox->lock);
-    struct mailbox_event *first = mailbox->first;
+    *end = mailbox->first;
     mailbox->first = NULL;
     mailbox->last = &mailbox->first;
     mailbox->count = 0;
     pthread_mutex_unlock(&mailbox->lock);
-    return first;
 }
 
 void rpc_mailbox_deliver(struct rpc_mailbox *mailbox)
 {
-    struct mailbox_event *event = take_all(mailbox);
-    while (event) {
-        struct mailbox_event *next = event->next;
-        if (!mailbox->is_closing) /* the owner may close itself in any delivery */
-            mailbox->deliver(mailbox->self, event);
+    take_all(mailbox);
+    while (mailbox->delivering) { /* empty once the owner has closed it, which any delivery may do */
+        struct mailbox_event *event = mailbox->delivering;
+        mailbox->delivering = event->next;
+        mailbox->deliver(mailbox->self, event);
         event_free(event);
-        event = next;
     }
 }
 
@@ -65,11 +66,11 @@ void rpc_mailbox_close(struct rpc_mailbox *mailbox, void (*closed)(void *self))
     assert(!mailbox->is_closing);
     mailbox->is_closing = true;
     mailbox->closed = closed;
-    struct mailbox_event *event = take_all(mailbox);
-    while (event) {
-        struct mailbox_event *next = event->next;
+    take_all(mailbox);
+    while (mailbox->delivering) {
+        struct mailbox_event *event = mailbox->delivering;
+        mailbox->delivering = event->next;
         event_free(event);
-        event = next;
     }
     uv_close((uv_handle_t *)&mailbox->async, on_closed);
 }

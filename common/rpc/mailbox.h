@@ -27,6 +27,7 @@ struct rpc_mailbox {
     void (*closed)(void *self);
     void *self;
     bool is_closing;
+    struct mailbox_event *delivering; /* taken from the queue; a loop run by a delivery goes on with them */
 
     pthread_mutex_t lock; /* of what follows */
     struct mailbox_event *first;
@@ -42,7 +43,7 @@ void rpc_mailbox_close(struct rpc_mailbox *mailbox, void (*closed)(void *self));
 /* Any thread. message is taken. Returns the number of events that now wait. */
 size_t rpc_mailbox_post(struct rpc_mailbox *mailbox, int kind, void *subject, uint32_t pipe, int result,
                         nng_msg *message_take);
-/* Loop thread: delivers what is there now. */
+/* Loop thread: delivers what is there now. A delivery may run the loop itself. */
 void rpc_mailbox_deliver(struct rpc_mailbox *mailbox);
 
 #endif

@@ -1,14 +1,18 @@
 /* The pair socket between a taskmanager and one worker. Happy path: send packs into a locked queue; one nng
  * send at a time takes from it (nng thread); received messages are posted in order, the next receive
- * beginning at once so that nothing of a peer that ends stays behind in its pipe.
+ * beginning at once. What was received is acknowledged, once per turn of the loop: nng drops what is still
+ * unread when a peer ends, even from the kernel's buffers, so that only an acknowledged message is safe and a
+ * pair is drained when the last one is.
  *
- * Possible failure modes: the peer ends: what it has sent is delivered, then closed(); it sends what can't be
- * decoded, or reads so slowly that the queue overflows: closed(). After closed() nothing is sent or
+ * On the wire: a byte that says which, then a message, or the number of messages received so far (8 bytes,
+ * little endian).
+ *
+ * Possible failure modes: the peer ends: what was read of it is delivered, then closed(); it sends what can't
+ * be decoded, or reads so slowly that the queue overflows: closed(). After closed() nothing is sent or
  * delivered. */
 #include <assert.h>
 #include <nng/nng.h>
 #include <nng/protocol/pair0/pair.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -21,6 +25,7 @@
 static const char logger[] = "weir.rpc.Pair";
 
 enum { UNDELIVERED_MAX = 4096, READ_AHEAD_MESSAGES = 1024 };
+enum frame { FRAME_MESSAGE = 'M', FRAME_ACKNOWLEDGEMENT = 'A', ACKNOWLEDGEMENT_BYTES = 9 };
 enum event { EVENT_RECEIVED, EVENT_PIPE_REMOVED };
 
 struct outgoing {
@@ -34,9 +39,11 @@ struct rpc_pair {
     nng_socket socket;
     nng_aio *send_aio;
     nng_aio *receive_aio;
-    int send_fd; /* readable when the socket has nothing unsent */
     bool is_worker;
-    bool is_over; /* closed() was called */
+    bool is_over;           /* closed() was called */
+    bool is_unacknowledged; /* something was received in this turn */
+    uint64_t sent;          /* messages */
+    uint64_t acknowledged;  /* of those */
 
     pthread_mutex_t lock; /* of what follows: loop and nng threads */
     struct outgoing *first;
@@ -44,23 +51,42 @@ struct rpc_pair {
     size_t queued;
     bool is_sending;
     uint32_t peer_pipe; /* 0: none yet */
-    bool is_paused;     /* receiving waits for the loop */
+    uint64_t received;  /* messages */
+    bool owes_acknowledgement;
+    bool is_paused; /* receiving waits for the loop */
     bool is_stopping;
 };
+
+static nng_msg *acknowledgement_new(uint64_t received)
+{
+    nng_msg *message;
+    if (rpc_message_new(&message, ACKNOWLEDGEMENT_BYTES) != 0)
+        return NULL;
+    uint8_t *bytes = nng_msg_body(message);
+    bytes[0] = FRAME_ACKNOWLEDGEMENT;
+    for (int i = 0; i < 8; i++)
+        bytes[1 + i] = (uint8_t)(received >> (8 * i));
+    return message;
+}
 
 /* With the lock held: takes the next message to send, or NULL. */
 static nng_msg *next_to_send(struct rpc_pair *pair)
 {
+    nng_msg *message = NULL;
     struct outgoing *item = pair->first;
-    pair->is_sending = item && !pair->is_stopping;
-    if (!pair->is_sending)
+    if (pair->is_stopping)
         return NULL;
-    pair->first = item->next;
-    if (!pair->first)
-        pair->last = &pair->first;
-    pair->queued--;
-    nng_msg *message = item->message;
-    free(item);
+    if (pair->owes_acknowledgement && (message = acknowledgement_new(pair->received))) {
+        pair->owes_acknowledgement = false;
+    } else if (item) {
+        pair->first = item->next;
+        if (!pair->first)
+            pair->last = &pair->first;
+        pair->queued--;
+        message = item->message;
+        free(item);
+    }
+    pair->is_sending = message != NULL;
     return message;
 }
 
@@ -136,31 +162,70 @@ static void end(struct rpc_pair *pair)
     pair->callbacks.closed(pair->callbacks.self);
 }
 
-static void dispatch(struct rpc_pair *pair, nng_msg *message)
+static bool decode_and_call(struct rpc_pair *pair, const uint8_t *data, size_t size)
 {
-    size_t size = nng_msg_len(message);
-    const void *data = nng_msg_body(message);
     struct bounded_allocator bounded;
     ProtobufCAllocator *allocator = bounded_allocator_init(&bounded, size);
     if (pair->is_worker) {
-        Weir__ToTaskManager *decoded = weir__to_task_manager__unpack(allocator, size, data);
-        if (decoded) {
-            pair->callbacks.to_taskmanager(pair->callbacks.self, decoded);
-            weir__to_task_manager__free_unpacked(decoded, NULL);
-            return;
-        }
+        Weir__ToTaskManager *message = weir__to_task_manager__unpack(allocator, size, data);
+        if (!message)
+            return false;
+        pair->callbacks.to_taskmanager(pair->callbacks.self, message);
+        weir__to_task_manager__free_unpacked(message, NULL);
     } else {
-        Weir__ToJobManager *decoded = weir__to_job_manager__unpack(allocator, size, data);
-        if (decoded) {
-            pair->callbacks.to_jobmanager(pair->callbacks.self, decoded);
-            weir__to_job_manager__free_unpacked(decoded, NULL);
-            return;
-        }
+        Weir__ToJobManager *message = weir__to_job_manager__unpack(allocator, size, data);
+        if (!message)
+            return false;
+        pair->callbacks.to_jobmanager(pair->callbacks.self, message);
+        weir__to_job_manager__free_unpacked(message, NULL);
     }
+    return true;
+}
+
+static bool take_acknowledgement(struct rpc_pair *pair, const uint8_t *data, size_t size)
+{
+    uint64_t received = 0;
+    if (size != ACKNOWLEDGEMENT_BYTES - 1)
+        return false;
+    for (int i = 0; i < 8; i++)
+        received |= (uint64_t)data[i] << (8 * i);
+    if (received < pair->acknowledged || received > pair->sent)
+        return false;
+    pair->acknowledged = received;
+    return true;
+}
+
+static void dispatch(struct rpc_pair *pair, nng_msg *message)
+{
+    size_t size = nng_msg_len(message);
+    const uint8_t *data = nng_msg_body(message);
+    bool ok = false;
+    if (size > 0 && data[0] == FRAME_MESSAGE) {
+        pthread_mutex_lock(&pair->lock);
+        pair->received++;
+        pthread_mutex_unlock(&pair->lock);
+        pair->is_unacknowledged = true;
+        ok = decode_and_call(pair, data + 1, size - 1);
+    } else if (size > 0 && data[0] == FRAME_ACKNOWLEDGEMENT) {
+        ok = take_acknowledgement(pair, data + 1, size - 1);
+    }
+    if (ok)
+        return;
     log_warn(logger, "A message of %zu bytes from the %s is malformed; closing", size,
              pair->is_worker ? "taskmanager" : "worker");
     stop(pair);
     end(pair);
+}
+
+static void acknowledge(struct rpc_pair *pair)
+{
+    pair->is_unacknowledged = false;
+    pthread_mutex_lock(&pair->lock);
+    pair->owes_acknowledgement = true;
+    nng_msg *first = pair->is_sending ? NULL : next_to_send(pair);
+    pthread_mutex_unlock(&pair->lock);
+    if (first)
+        begin_send(pair, first);
 }
 
 static void receive_on(struct rpc_pair *pair)
@@ -181,8 +246,11 @@ static void on_event(void *self, struct mailbox_event *event)
         return;
     if (event->kind == EVENT_RECEIVED) {
         dispatch(pair, event->message);
-        if (!pair->is_over && !pair->mailbox.is_closing)
-            receive_on(pair);
+        if (pair->is_over || pair->mailbox.is_closing)
+            return;
+        if (pair->is_unacknowledged && !event->next) /* the last of this turn */
+            acknowledge(pair);
+        receive_on(pair);
         return;
     }
     /* What was read before the pipe went may be posted behind this event, or still be in nng's read-ahead
@@ -237,8 +305,6 @@ static int open_socket(struct rpc_pair *pair)
         nng_error = nng_pipe_notify(pair->socket, NNG_PIPE_EV_ADD_PRE, on_pipe, pair);
     if (nng_error == 0)
         nng_error = nng_pipe_notify(pair->socket, NNG_PIPE_EV_REM_POST, on_pipe, pair);
-    if (nng_error == 0)
-        nng_error = nng_socket_get_int(pair->socket, NNG_OPT_SENDFD, &pair->send_fd);
     return nng_error;
 }
 
@@ -302,12 +368,7 @@ int rpc_pair_dial(uv_loop_t *loop, const char *address, const struct rpc_pair_ca
 
 bool rpc_pair_is_drained(const struct rpc_pair *pair)
 {
-    pthread_mutex_t *lock = (pthread_mutex_t *)&pair->lock;
-    pthread_mutex_lock(lock);
-    bool is_empty = !pair->first && !pair->is_sending;
-    pthread_mutex_unlock(lock);
-    struct pollfd poll_fd = {.fd = pair->send_fd, .events = POLLIN};
-    return pair->is_over || (is_empty && poll(&poll_fd, 1, 0) == 1);
+    return pair->is_over || pair->acknowledged == pair->sent;
 }
 
 static void enqueue(struct rpc_pair *pair, const ProtobufCMessage *decoded)
@@ -316,13 +377,16 @@ static void enqueue(struct rpc_pair *pair, const ProtobufCMessage *decoded)
     nng_msg *message;
     if (pair->is_over || pair->mailbox.is_closing)
         return;
-    if (size > RPC_MESSAGE_MAX_BYTES || nng_msg_alloc(&message, size) != 0) {
+    if (size > RPC_MESSAGE_MAX_BYTES || rpc_message_new(&message, 1 + size) != 0) {
         log_error(logger, "A message of %zu bytes can't be sent (maximum %d); closing", size,
                   RPC_MESSAGE_MAX_BYTES);
         rpc_mailbox_post(&pair->mailbox, EVENT_PIPE_REMOVED, NULL, 0, 0, NULL);
         return;
     }
-    protobuf_c_message_pack(decoded, nng_msg_body(message));
+    uint8_t *frame = nng_msg_body(message);
+    frame[0] = FRAME_MESSAGE;
+    protobuf_c_message_pack(decoded, frame + 1);
+    pair->sent++;
     struct outgoing *item = xmalloc(sizeof *item);
     *item = (struct outgoing){.message = message};
     pthread_mutex_lock(&pair->lock);

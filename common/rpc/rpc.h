@@ -86,6 +86,8 @@ struct rpc_link_callbacks {
 struct rpc_link *rpc_link_new(struct rpc_client *client, uint64_t session, int64_t request_timeout_ms,
                               int64_t grace_ms, const struct rpc_link_callbacks *callbacks);
 void rpc_link_free(struct rpc_link *link);
+/* Everything sent has been acknowledged, or the link is broken. */
+bool rpc_link_is_idle(const struct rpc_link *link);
 void rpc_link_send_to_jobmanager(struct rpc_link *link, Weir__ToJobManager *message_take);
 void rpc_link_send_to_taskmanager(struct rpc_link *link, Weir__ToTaskManager *message_take);
 
@@ -114,7 +116,8 @@ int rpc_pair_listen(uv_loop_t *loop, const char *address, const struct rpc_pair_
 int rpc_pair_dial(uv_loop_t *loop, const char *address, const struct rpc_pair_callbacks *callbacks,
                   struct rpc_pair **ret_pair, struct error *err) WEIR_CHECK;
 void rpc_pair_close(struct rpc_pair *pair);
-/* true when all that was sent has been handed to the kernel */
+/* true when the peer has received all that was sent, or is gone: a worker may end then, not before (nng drops
+ * what is unread when a peer ends). A stopped peer receives nothing: wait with a deadline. */
 bool rpc_pair_is_drained(const struct rpc_pair *pair);
 void rpc_pair_send_to_jobmanager(struct rpc_pair *pair, const Weir__ToJobManager *message);
 void rpc_pair_send_to_taskmanager(struct rpc_pair *pair, const Weir__ToTaskManager *message);

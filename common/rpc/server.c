@@ -125,7 +125,7 @@ static void send_bytes(struct rpc_call *call, const void *data, size_t size)
 {
     assert(call->phase == PHASE_OPEN);
     nng_msg *message;
-    if (!pipe_is_open(call->server, call->pipe) || nng_msg_alloc(&message, size) != 0) {
+    if (!pipe_is_open(call->server, call->pipe) || rpc_message_new(&message, size) != 0) {
         call_end(call);
         return;
     }
