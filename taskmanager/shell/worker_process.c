@@ -41,6 +41,7 @@ struct worker_process {
     char *spawn_error;     /* owned; NULL: spawned */
     char *socket_path;     /* owned */
     struct rpc_pair *pair; /* NULL: closed */
+    bool heard;            /* it has said something */
     int liveness_fd;       /* the write end; its closing ends the worker */
     uv_pipe_t crash_pipe;
     bool crash_pipe_open;
@@ -162,8 +163,9 @@ static void check_ended(struct worker_process *process)
 {
     if (!process->exited)
         return;
-    /* One that never dialled has nothing to say; what was sent to it is still here. */
-    bool socket_ended = !process->pair || !rpc_pair_is_drained(process->pair);
+    /* One that never dialled has nothing to say, and its socket will not end. */
+    bool has_dialled = process->heard || (process->pair && rpc_pair_is_drained(process->pair));
+    bool socket_ended = !process->pair || !has_dialled;
     if (process->crash_ended && socket_ended)
         tell(process);
     else if (!uv_is_active((uv_handle_t *)&process->timer))
@@ -189,6 +191,7 @@ static void on_message(void *self, const Weir__ToJobManager *message)
 {
     struct worker_process *process = self;
     struct workers *workers = process->workers;
+    process->heard = true;
     if (!workers->closing)
         workers->options.callbacks.message(workers->options.callbacks.self, process->handle, message);
 }
