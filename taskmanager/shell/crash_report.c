@@ -10,6 +10,9 @@ void crash_report_parse(char *text, char **ret_message, const char **ret_stack)
     static const char thread[] = " thread ";
     char *end = strchr(text, '\n');
     const char *rest = end ? end + 1 : "";
+    size_t length = strlen(text);
+    if (length > 0 && text[length - 1] == '\n' && end != text + length - 1)
+        text[length - 1] = '\0';
     *ret_message = NULL;
     *ret_stack = NULL;
     if (end)

@@ -109,6 +109,7 @@ static void node_init(struct node *node, const char *name, uint32_t attempt)
     struct network_options options = {.bind_host = "127.0.0.1",
                                       .job = job,
                                       .attempt = attempt,
+                                      .loss_delay_ms = 20,
                                       .worker = name,
                                       .callbacks = {on_lost, node}};
     memset(node, 0, sizeof *node);

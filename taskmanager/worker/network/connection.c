@@ -30,6 +30,7 @@ void connection_free(struct connection *connection)
     vec_free(&connection->streams);
     free(connection->peer);
     free(connection->address);
+    free(connection->loss);
     free(connection);
 }
 
@@ -59,7 +60,7 @@ static bool is_missed(const struct connection *connection)
 void connection_fail(struct connection *connection, const char *format, ...)
 {
     struct network *network = connection->network;
-    char reason[1200], message[ERROR_MESSAGE_MAX];
+    char reason[1200];
     if (connection->state == CONNECTION_CLOSED)
         return;
     bool missed = is_missed(connection);
@@ -70,13 +71,14 @@ void connection_fail(struct connection *connection, const char *format, ...)
     bool was_dialling = connection->state == CONNECTION_DIALLING;
     connection_close(connection);
     if (missed) {
-        if (was_dialling)
-            snprintf(message, sizeof message, "connection to worker %s (%s) failed: %s", connection->peer,
-                     connection->address, reason);
-        else
-            snprintf(message, sizeof message, "connection %s worker %s lost: %s",
-                     connection->outgoing ? "to" : "from", connection->peer, reason);
-        network->callbacks.lost(network->callbacks.self, connection->peer, message);
+        connection->loss = was_dialling
+                               ? xasprintf("connection to worker %s (%s) failed: %s", connection->peer,
+                                           connection->address, reason)
+                               : xasprintf("connection %s worker %s lost: %s",
+                                           connection->outgoing ? "to" : "from", connection->peer, reason);
+        uv_update_time(network->loop);
+        connection->loss_due_ms = uv_now(network->loop) + network->loss_delay_ms;
+        network_tell_losses(network);
     }
     network_check_finished(network);
 }

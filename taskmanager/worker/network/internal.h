@@ -74,6 +74,9 @@ struct connection {
     size_t next_stream;
     struct waker waker; /* outgoing: of the channels' consumer side; any thread */
     atomic_bool ready;  /* set by the waker */
+    /* a loss that is to be told */
+    char *loss; /* the sentence; owned; NULL: none, or told */
+    uint64_t loss_due_ms;
     /* goodbyes */
     bool bye_sent, bye_acknowledged, bye_received;
 };
@@ -96,6 +99,8 @@ struct network {
     struct waker credit_waker; /* of the inputs' pools; any thread */
     atomic_bool credit_ready;
     bool finishing, finish_discard;
+    uint32_t loss_delay_ms;
+    uv_timer_t loss_timer;
     uint64_t finish_deadline_ms; /* 0: none */
     void (*finish_done)(void *self);
     void *finish_self;
@@ -134,6 +139,8 @@ void connection_grant_all(struct connection *connection);
 struct input *network_find_input(const struct network *network, const char *peer, struct channel_id id);
 bool network_has_incoming(const struct network *network, const struct connection *but, const char *peer);
 void network_check_finished(struct network *network);
+/* Tells the losses that are due, and comes back for those that are not. */
+void network_tell_losses(struct network *network);
 void network_handle_closed(struct network *network);
 
 #endif

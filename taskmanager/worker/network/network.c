@@ -69,6 +69,33 @@ static void on_async(uv_async_t *async)
     network_check_finished(network);
 }
 
+/* ---- losses ---- */
+
+static void on_loss_timer(uv_timer_t *timer)
+{
+    network_tell_losses(timer->data);
+}
+
+void network_tell_losses(struct network *network)
+{
+    uint64_t now = uv_now(network->loop), next = UINT64_MAX;
+    for (size_t i = 0; i < network->connections.count && !network->closing; i++) {
+        struct connection *connection = network->connections.items[i];
+        if (!connection->loss)
+            continue;
+        if (connection->loss_due_ms > now) {
+            next = connection->loss_due_ms < next ? connection->loss_due_ms : next;
+            continue;
+        }
+        char *loss = connection->loss;
+        connection->loss = NULL;
+        network->callbacks.lost(network->callbacks.self, connection->peer, loss);
+        free(loss);
+    }
+    if (next != UINT64_MAX && !network->closing)
+        uv_timer_start(&network->loss_timer, on_loss_timer, next - now, 0);
+}
+
 /* ---- incoming ---- */
 
 static void on_connection(uv_stream_t *listener, int status)
@@ -147,10 +174,11 @@ static void init_handles(struct network *network)
 {
     if (uv_tcp_init(network->loop, &network->listener) != 0 ||
         uv_async_init(network->loop, &network->async, on_async) != 0 ||
-        uv_timer_init(network->loop, &network->timer) != 0)
+        uv_timer_init(network->loop, &network->timer) != 0 ||
+        uv_timer_init(network->loop, &network->loss_timer) != 0)
         abort(); /* out of memory or descriptors at the very start */
-    network->listener.data = network->async.data = network->timer.data = network;
-    network->handles_open = 3;
+    network->listener.data = network->async.data = network->timer.data = network->loss_timer.data = network;
+    network->handles_open = 4;
     uv_timer_start(&network->timer, on_timer, TIMER_MS, TIMER_MS);
     uv_unref((uv_handle_t *)&network->timer);
 }
@@ -175,6 +203,7 @@ int network_open(uv_loop_t *loop, const struct network_options *options, struct 
     struct network *network = xcalloc(1, sizeof *network);
     network->loop = loop;
     network->callbacks = options->callbacks;
+    network->loss_delay_ms = options->loss_delay_ms;
     network->job = options->job;
     network->attempt = options->attempt;
     network->worker = xstrdup(options->worker);
@@ -326,4 +355,5 @@ void network_close(struct network *network, void (*closed)(void *self), void *se
     uv_close((uv_handle_t *)&network->listener, on_own_handle_closed);
     uv_close((uv_handle_t *)&network->async, on_own_handle_closed);
     uv_close((uv_handle_t *)&network->timer, on_own_handle_closed);
+    uv_close((uv_handle_t *)&network->loss_timer, on_own_handle_closed);
 }

@@ -30,6 +30,9 @@ struct network_options {
     struct weir_id job;
     uint32_t attempt;
     const char *worker; /* this worker's id */
+    /* A loss is kept back for so long: what ended the peer is told by those who saw it, and is the better
+     * reason. */
+    uint32_t loss_delay_ms;
     struct network_callbacks callbacks;
 };
 

@@ -8,6 +8,9 @@
 #include "common/sys/clock.h"
 #include "taskmanager/worker/process/worker.h"
 
+/* A crash of a peer is reported, with its reason, by its own taskmanager. */
+enum { LOSS_DELAY_MS = 500 };
+
 Weir__ToJobManager *control_message(const struct worker *worker, Weir__ToJobManager__BodyCase kind)
 {
     (void)worker;
@@ -67,6 +70,7 @@ static void open_network(struct worker *worker)
         .port = worker->options.data_port,
         .attempt = worker->deployment->attempt,
         .worker = worker->options.task_manager_id,
+        .loss_delay_ms = LOSS_DELAY_MS,
         .callbacks = {.lost = on_lost, .self = worker},
     };
     struct error err = {0};
