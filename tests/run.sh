@@ -46,7 +46,8 @@ while [ $# -gt 0 ]; do
 done
 
 cd "$root" || exit 1
-export ASAN_OPTIONS=${ASAN_OPTIONS:-detect_odr_violation=0:abort_on_error=0}
+# use_sigaltstack: the crash handler sets stacks of its own for signals.
+export ASAN_OPTIONS=${ASAN_OPTIONS:-detect_odr_violation=0:abort_on_error=0:use_sigaltstack=0}
 export UBSAN_OPTIONS=${UBSAN_OPTIONS:-print_stacktrace=1}
 export WEIR_BUILD=$root/build-test WEIR_RELEASE_BUILD=$root/build
 # Several build directories of one source: without this the directory would keep the second from using what the first compiled.

@@ -67,7 +67,7 @@ def free_port():
 
 def environment(**more):
     result = dict(os.environ)
-    result.setdefault("ASAN_OPTIONS", "detect_odr_violation=0:abort_on_error=0")
+    result.setdefault("ASAN_OPTIONS", "detect_odr_violation=0:abort_on_error=0:use_sigaltstack=0")
     result.setdefault("UBSAN_OPTIONS", "print_stacktrace=1")
     result.update(more)
     return result

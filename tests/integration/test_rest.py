@@ -85,7 +85,7 @@ class Rest(ClusterTest):
             self.assert_keys(vertex["metrics"], "read-records", "write-records", "read-bytes", "write-bytes")
         self.cluster.wait(lambda: self.cluster.get("/jobs/" + job)["vertices"][1]["metrics"]["read-records"] > 0, 10,
                           "records counted")
-        self.assertEqual([node["id"] for node in body["plan"]["nodes"]], [vertex["id"] for vertex in body["vertices"]])
+        self.assertEqual({node["id"] for node in body["plan"]["nodes"]}, {vertex["id"] for vertex in body["vertices"]})
 
     def checkpoints(self, job):
         body = self.cluster.get("/jobs/%s/checkpoints" % job)
