@@ -41,28 +41,6 @@ static void *copy_message(const ProtobufCMessage *message)
     return copy;
 }
 
-static void on_lost(void *self, const char *peer, const char *message)
-{
-    (void)peer;
-    struct worker *worker = self;
-    if (worker->state != WORKER_RUNNING)
-        return;
-    /* The jobmanager usually knows already that the peer is gone; one task says it in the name of all that
-     * had a channel. */
-    const Weir__TaskDeployment *task = worker->deploy->tasks[0];
-    Weir__ToJobManager *report = control_message(worker, WEIR__TO_JOB_MANAGER__BODY_TASK_STATE);
-    Weir__TaskStateUpdate *update = xmalloc(sizeof *update);
-    weir__task_state_update__init(update);
-    update->deployment = control_deployment(worker);
-    update->vertex = task->vertex;
-    update->subtask = task->subtask;
-    update->state = WEIR__TASK_STATE__TASK_FAILED;
-    update->error = xstrdup(message);
-    report->task_state = update;
-    rpc_pair_send_to_jobmanager(worker->pair, report);
-    weir__to_job_manager__free_unpacked(report, NULL);
-}
-
 static void open_network(struct worker *worker)
 {
     struct network_options options = {
@@ -71,7 +49,7 @@ static void open_network(struct worker *worker)
         .attempt = worker->deployment->attempt,
         .worker = worker->options.task_manager_id,
         .loss_delay_ms = LOSS_DELAY_MS,
-        .callbacks = {.lost = on_lost, .self = worker},
+        .callbacks = {.lost = peer_lost, .self = worker},
     };
     struct error err = {0};
     if (!weir_id_from_bytes(worker->deployment->job_id.data, worker->deployment->job_id.len, &options.job))

@@ -7,6 +7,9 @@ static void deliver(struct worker *worker, Weir__ToJobManager *message)
         message->body_case = WEIR__TO_JOB_MANAGER__BODY__NOT_SET;
         snapshot_files_send(worker, ack);
     } else {
+        if (message->body_case == WEIR__TO_JOB_MANAGER__BODY_TASK_STATE &&
+            message->task_state->state == WEIR__TASK_STATE__TASK_FAILED)
+            worker->task_failed = true;
         rpc_pair_send_to_jobmanager(worker->pair, message);
     }
     weir__to_job_manager__free_unpacked(message, NULL);

@@ -62,6 +62,8 @@ void worker_task_ended(struct worker *worker)
     assert(worker->threads_running > 0);
     if (--worker->threads_running > 0)
         return;
+    if (worker->task_failed && !worker->sleeper.canceled)
+        return; /* the jobmanager will have this process killed; an orderly end would say that all is well */
     worker->state = WORKER_ENDING;
     network_finish(worker->network, worker->sleeper.canceled, on_network_finished, worker);
 }

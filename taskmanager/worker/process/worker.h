@@ -101,6 +101,7 @@ struct worker {
     uint32_t thread_count;
     uint32_t threads_running;
     uint32_t file_writes; /* under way on the pool */
+    bool task_failed; /* one has: the process waits to be killed */
     bool network_finished;
     struct outbox outbox;
     uv_timer_t heartbeat_timer;
@@ -124,6 +125,9 @@ void control_on_message(void *self, const Weir__ToTaskManager *message);
 Weir__ToJobManager *control_message(const struct worker *worker, Weir__ToJobManager__BodyCase kind);
 Weir__DeploymentId *
 control_deployment(const struct worker *worker); /* a copy; owned by the message it goes into */
+
+/* peer_loss.c: a connection with another worker is lost: all tasks with a channel to it have failed. */
+void peer_lost(void *self, const char *peer, const char *message);
 
 /* load.c */
 int worker_load(struct worker *worker, struct error *err) WEIR_CHECK;   /* library, graph, fingerprint */
