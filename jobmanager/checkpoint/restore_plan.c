@@ -60,8 +60,10 @@ static void mark_distinct_properties(struct restore_entry *entries, size_t count
     }
     qsort(sorted, count, sizeof *sorted, by_properties);
     for (size_t i = 0; i < count; i++)
-        sorted[i]->properties_first = sorted[i]->state->n_properties > 0 &&
-                                      (i == 0 || !same_properties(sorted[i - 1]->state, sorted[i]->state));
+        sorted[i]->is_given_to_all = sorted[i]->state->n_properties > 0 &&
+                                     (i == 0 || !same_properties(sorted[i - 1]->state, sorted[i]->state));
+    entries[0].is_given_to_all =
+        true; /* so that everybody knows that there is a state, if only an empty one */
     free(sorted);
 }
 
@@ -130,6 +132,23 @@ static Weir__OperatorState *copy_part(const Weir__OperatorState *state, size_t f
     return message_copy(&part);
 }
 
+/* Whether the old subtask had any of the key groups [first, last]. */
+static bool had_any(const Weir__OperatorState *state, uint32_t first, uint32_t last)
+{
+    uint32_t old_first, old_last;
+    key_group_range(state->subtask, state->parallelism, state->max_parallelism, &old_first, &old_last);
+    return old_first <= last && first <= old_last;
+}
+
+/* Properties of those whose key groups the subtask takes over come with them, others' if they are not known
+ * yet. */
+static bool is_wanted(const struct restore_entry *entry, uint32_t first, uint32_t last)
+{
+    const Weir__OperatorState *state = entry->state;
+    return state->n_splits > 0 || entry->is_given_to_all ||
+           ((state->n_keyed > 0 || state->n_properties > 0) && had_any(state, first, last));
+}
+
 void restore_plan_assign(const struct restore_plan *plan, const Weir__Vertex *vertex,
                          Weir__TaskDeployment *task)
 {
@@ -138,12 +157,13 @@ void restore_plan_assign(const struct restore_plan *plan, const Weir__Vertex *ve
     struct vec_of(Weir__OperatorState *) states = {0};
     for (size_t i = 0; i < vertex->n_operators; i++) {
         const char *uid = vertex->operators[i]->uid;
-        for (size_t k = lower_bound(plan, uid);
-             k < plan->count && strcmp(plan->entries[k].state->uid, uid) == 0; k++) {
+        size_t k = lower_bound(plan, uid);
+        for (; k < plan->count && strcmp(plan->entries[k].state->uid, uid) == 0; k++) {
             const Weir__OperatorState *state = plan->entries[k].state;
-            size_t from = find_key_group(state, first), to = find_key_group(state, last + 1);
-            if (to > from || state->n_splits > 0 || plan->entries[k].properties_first)
-                vec_push(&states, copy_part(state, from, to));
+            if (!is_wanted(&plan->entries[k], first, last))
+                continue;
+            vec_push(&states,
+                     copy_part(state, find_key_group(state, first), find_key_group(state, last + 1)));
         }
     }
     assert(task->n_restore == 0);

@@ -12,7 +12,7 @@
 struct restore_entry {
     const Weir__OperatorState *state;
     uint64_t properties_hash;
-    bool properties_first; /* the first of its uid with these properties: they are given once */
+    bool is_given_to_all; /* the first of its uid, or the first with these properties */
 };
 
 struct restore_plan {

@@ -7,7 +7,7 @@
 #include "common/base/memory.h"
 #include "jobmanager/scheduler/job.h"
 
-enum { LOCATIONS_PER_STEP = 100000 };
+enum { ITEMS_PER_STEP = 100000 }; /* locations, and states and splits to restore */
 
 static const char logger[] = "weir.runtime.executiongraph.ExecutionGraph";
 
@@ -76,7 +76,17 @@ static Weir__ToTaskManager *deploy_message(const struct job *job, const struct j
     return message;
 }
 
-static void deploy_worker(struct job *job, struct step *step, struct job_worker *worker)
+/* How much there is in it, in ITEMS_PER_STEP. */
+static uint64_t count_items(const Weir__DeployTasks *deploy)
+{
+    uint64_t items = deploy->n_peers;
+    for (size_t i = 0; i < deploy->n_tasks; i++)
+        for (size_t k = 0; k < deploy->tasks[i]->n_restore; k++)
+            items += 1 + deploy->tasks[i]->restore[k]->n_splits + deploy->tasks[i]->restore[k]->n_keyed;
+    return items;
+}
+
+static uint64_t deploy_worker(struct job *job, struct step *step, struct job_worker *worker)
 {
     assert(worker->state == WORKER_READY);
     char *where = job_worker_location(worker);
@@ -94,17 +104,20 @@ static void deploy_worker(struct job *job, struct step *step, struct job_worker 
         execution_switch(&job->graph, step, execution, WEIR__TASK_STATE__TASK_DEPLOYING, NULL);
     }
     free(where);
-    step_send(step, worker->session, deploy_message(job, worker));
+    Weir__ToTaskManager *message = deploy_message(job, worker);
+    uint64_t items = count_items(message->deploy_tasks);
+    step_send(step, worker->session, message);
     worker->state = WORKER_DEPLOYED;
     worker->has_tasks = true;
+    return items;
 }
 
 void job_deploy(struct job *job, struct step *step)
 {
     assert(job->phase == PHASE_DEPLOYS && job->ready_workers == job->workers.count);
-    for (uint64_t locations = 0; job->deployed_workers < job->workers.count && locations < LOCATIONS_PER_STEP;
-         locations += job->graph.count)
-        deploy_worker(job, step, &job->workers.items[job->deployed_workers++]);
+    uint64_t items = 0;
+    while (job->deployed_workers < job->workers.count && items < ITEMS_PER_STEP)
+        items += deploy_worker(job, step, &job->workers.items[job->deployed_workers++]);
     if (job->deployed_workers < job->workers.count) {
         job->deploy_at_ms = step->now_ms;
         return;

@@ -237,12 +237,38 @@ static void keeps_the_stored_maximum_parallelism(void **state)
     weir__snapshot_metadata__free_unpacked(snapshot, NULL);
 }
 
+/* All splits were done: a source must know that there was a state, else it would start from its beginning. */
+static void an_empty_state_is_known_to_all(void **state)
+{
+    (void)state;
+    Weir__SnapshotMetadata *snapshot = make_snapshot(2, 2, 128);
+    for (size_t i = 0; i < snapshot->n_operators; i++) {
+        Weir__OperatorState *op = snapshot->operators[i];
+        for (; op->n_splits > 0; op->n_splits--)
+            weir__split_state__free_unpacked(op->splits[op->n_splits - 1], NULL);
+    }
+    static struct rig rig;
+    rig_init(&rig, NULL);
+    rig_add_tm(&rig, 3);
+    rig_submit(&rig, rig_graph("Count", 3, 3, 128), "/snapshots/one", false);
+    rig_load_snapshot(&rig, snapshot, 0);
+    for (uint32_t s = 0; s < 3; s++) {
+        struct rig_task *task;
+        rig_find_task(&rig, 0, s, &task);
+        assert_true(task->restore_count >= 1);
+        assert_string_equal(task->restore[0]->uid, "source");
+    }
+    rig_deinit(&rig);
+    weir__snapshot_metadata__free_unpacked(snapshot, NULL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rescales),
         cmocka_unit_test(refuses_what_does_not_fit),
         cmocka_unit_test(allows_non_restored_state_when_told),
+        cmocka_unit_test(an_empty_state_is_known_to_all),
         cmocka_unit_test(keeps_the_stored_maximum_parallelism),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
