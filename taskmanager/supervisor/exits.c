@@ -65,6 +65,9 @@ void report_exit(const struct worker *worker, const struct supervisor_event *eve
         else if (event->stack && *event->stack)
             exited->stack = xstrdup(event->stack);
         command_log(commands, LOG_ERROR, "%s%s%s", exited->error, *exited->stack ? "\n" : "", exited->stack);
+    } else {
+        command_log(commands, LOG_INFO, "Worker of job '%s', attempt %u, has ended.", worker->job_name,
+                    worker->deployment.attempt);
     }
     send_exit(message, commands);
 }
