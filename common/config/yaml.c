@@ -166,7 +166,8 @@ static int load(struct loader *loader, FILE *file, struct error *err)
     for (bool done = false; rc == WEIR_OK && !done;) {
         yaml_event_t event;
         if (!yaml_parser_parse(&parser, &event)) {
-            rc = error_set(err, WEIR_E_INVALID, "%s:%zu: %s", loader->path, parser.problem_mark.line + 1,
+            rc = error_set(err, WEIR_E_INVALID, "%s:%zu: %s%s%s", loader->path, parser.problem_mark.line + 1,
+                           parser.context ? parser.context : "", parser.context ? ", " : "",
                            parser.problem ? parser.problem : "not YAML");
             break;
         }

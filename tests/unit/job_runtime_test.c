@@ -264,7 +264,7 @@ static void backpressure_changes_nothing(void **state)
 static void kills_and_restores_change_nothing(void **state)
 {
     (void)state;
-    uint32_t restored = 0, aborted = 0;
+    uint32_t restored = 0, aborted = 0, after_end = 0;
     for (uint64_t seed = 1; seed <= 120; seed++) {
         static const uint32_t parallelisms[] = {1, 3, 2, 4, 2};
         static struct rig rig;
@@ -292,9 +292,12 @@ static void kills_and_restores_change_nothing(void **state)
             }
         }
         check_exact(&rig);
+        after_end += rig.completed_by_end;
         rig_deinit(&rig);
     }
-    print_message("%u restores, %u checkpoints aborted\n", restored, aborted);
+    print_message("%u restores, %u checkpoints aborted, %u acknowledgements of ended tasks\n", restored,
+                  aborted, after_end);
+    assert_true(after_end > 20);
     assert_true(restored > 60);
     assert_true(aborted > 30);
 }

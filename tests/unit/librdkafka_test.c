@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "taskmanager/worker/connectors/librdkafka/librdkafka.h"
+#include "taskmanager/worker/connectors/librdkafka/prefetch.h"
 
 enum { DEADLINE_MS = 20000, EVENTS = 64 };
 
@@ -593,6 +594,45 @@ static void idempotence_gives_way_to_the_users_properties(void **state)
     }
 }
 
+static void fetching_is_woken_once_when_a_full_queue_has_half_drained(void **state)
+{
+    (void)state;
+    static const struct {
+        uint64_t limit_messages, limit_bytes, message_bytes, full, half;
+    } cases[] = {{1000, 1000000, 100, 800, 500}, {1000, 10000, 100, 80, 50}, {1000, 1000000, 0, 800, 500}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct prefetch p = {.limit_messages = cases[i].limit_messages, .limit_bytes = cases[i].limit_bytes};
+        uint64_t bytes = 10 * cases[i].message_bytes;
+        for (int round = 0; round < 3; round++) {
+            assert_false(prefetch_should_wake(&p, 10, bytes, 0)); /* it wasn't full */
+            assert_false(prefetch_should_wake(&p, 10, bytes, cases[i].full));
+            assert_false(prefetch_should_wake(&p, 10, bytes, cases[i].half + 1));
+            assert_false(prefetch_should_wake(&p, 0, 0, 0)); /* nothing was read */
+            assert_true(prefetch_should_wake(&p, 10, bytes, cases[i].half));
+        }
+    }
+}
+
+/* 20,000 messages through a queue of 100, one by one: at up to a second for each time that the queue was full
+ * this would take minutes. */
+static void a_small_queue_does_not_slow_a_backlog_down(void **state)
+{
+    (void)state;
+    create_topic("backlog", 1);
+    write_messages("backlog", 0, 20000);
+    struct reader reader;
+    struct error error = {0};
+    const char *properties[] = {"queued.min.messages=100", NULL};
+    weir_kafka_source_options options = {
+        .topic = "backlog", .bootstrap_servers = bootstrap, .properties = properties};
+    assert_int_equal(try_open_consumer(&reader, &options, &error), WEIR_OK);
+    assign(&reader, 0);
+    int64_t before = now_ms();
+    read_messages(&reader, 0, 20000);
+    assert_in_range(now_ms() - before, 0, DEADLINE_MS);
+    close_consumer(&reader);
+}
+
 static int start_cluster(void **state)
 {
     (void)state;
@@ -624,6 +664,8 @@ int main(void)
         cmocka_unit_test(what_is_not_delivered_in_time_is_an_error_for_good),
         cmocka_unit_test(producing_goes_on_when_the_broker_comes_back),
         cmocka_unit_test(idempotence_gives_way_to_the_users_properties),
+        cmocka_unit_test(fetching_is_woken_once_when_a_full_queue_has_half_drained),
+        cmocka_unit_test(a_small_queue_does_not_slow_a_backlog_down),
     };
     return cmocka_run_group_tests(tests, start_cluster, stop_cluster);
 }

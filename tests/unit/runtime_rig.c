@@ -46,6 +46,23 @@ struct rig_task *rig_find(struct rig *rig, uint32_t vertex, uint32_t subtask)
     return task;
 }
 
+static void check_complete(struct rig *rig);
+
+/* What a finished task had counts as its acknowledgement, now and later. */
+static void keep_final_states(struct rig *rig, Weir__TaskStateUpdate *update)
+{
+    Weir__CheckpointAck *ack = xmalloc(sizeof *ack);
+    weir__checkpoint_ack__init(ack);
+    ack->vertex = update->vertex;
+    ack->subtask = update->subtask;
+    ack->states = update->final_states;
+    ack->n_states = update->n_final_states;
+    update->final_states = NULL;
+    update->n_final_states = 0;
+    vec_push(&rig->finished, ack);
+    check_complete(rig);
+}
+
 static void on_state(void *self, struct task *task, Weir__TaskStateUpdate *update)
 {
     static const uint32_t allowed[] = {
@@ -65,6 +82,8 @@ static void on_state(void *self, struct task *task, Weir__TaskStateUpdate *updat
     assert_true(allowed[t->state] & 1u << update->state);
     t->state = update->state;
     t->fatal = update->fatal;
+    if (update->state == WEIR__TASK_STATE__TASK_FINISHED)
+        keep_final_states(self, update);
     if (update->state == WEIR__TASK_STATE__TASK_FAILED)
         t->error = xstrdup(update->error);
     weir__task_state_update__free_unpacked(update, NULL);
@@ -83,15 +102,48 @@ static void free_acks(struct rig *rig, bool completed)
     }
 }
 
+static bool has_acked(const struct rig *rig, const Weir__CheckpointAck *of)
+{
+    vec_for_each (ack, &rig->acks)
+        if ((*ack)->vertex == of->vertex && (*ack)->subtask == of->subtask)
+            return true;
+    return false;
+}
+
+static Weir__CheckpointAck *ack_copy(const Weir__CheckpointAck *ack)
+{
+    size_t size = weir__checkpoint_ack__get_packed_size(ack);
+    uint8_t *packed = xmalloc(size + 1);
+    weir__checkpoint_ack__pack(ack, packed);
+    Weir__CheckpointAck *copy = weir__checkpoint_ack__unpack(NULL, size, packed);
+    free(packed);
+    assert_non_null(copy);
+    return copy;
+}
+
 static void complete(struct rig *rig)
 {
     free_acks(rig, true);
+    vec_for_each (ack, &rig->finished)
+        if (!has_acked(rig, *ack)) {
+            vec_push(&rig->completed, ack_copy(*ack));
+            rig->completed_by_end++;
+        }
     vec_for_each (ack, &rig->acks)
         vec_push(&rig->completed, *ack);
     vec_clear(&rig->acks);
     rig->completed_id = rig->checkpoint_id;
     rig->checkpoint_id = 0;
     rig_post(rig, TASK_MAIL_CHECKPOINT_COMPLETE, rig->completed_id);
+}
+
+static void check_complete(struct rig *rig)
+{
+    size_t known = rig->acks.count;
+    vec_for_each (ack, &rig->finished)
+        known += !has_acked(rig, *ack);
+    if (rig->checkpoint_id && rig->acks.count > 0 && known == rig->task_count)
+        complete(rig);
 }
 
 static void on_snapshot(void *self, struct task *task, Weir__CheckpointAck *ack)
@@ -105,8 +157,7 @@ static void on_snapshot(void *self, struct task *task, Weir__CheckpointAck *ack)
     vec_for_each (other, &rig->acks)
         assert_false((*other)->vertex == ack->vertex && (*other)->subtask == ack->subtask);
     vec_push(&rig->acks, ack);
-    if (rig->acks.count == rig->task_count)
-        complete(rig);
+    check_complete(rig);
 }
 
 static void on_decline(void *self, struct task *task, Weir__CheckpointDecline *decline)
@@ -292,6 +343,9 @@ void rig_kill(struct rig *rig)
     rig->task_count = 0;
     vec_clear(&rig->wake_later);
     free_acks(rig, false);
+    vec_for_each (ack, &rig->finished)
+        weir__checkpoint_ack__free_unpacked(*ack, NULL);
+    vec_clear(&rig->finished);
     rig->checkpoint_id = 0;
     weir__job_graph__free_unpacked(rig->job_graph, NULL);
     stream_graph_free(rig->graph);
@@ -302,6 +356,7 @@ void rig_deinit(struct rig *rig)
     rig_kill(rig);
     free_acks(rig, true);
     vec_free(&rig->acks);
+    vec_free(&rig->finished);
     vec_free(&rig->completed);
     vec_free(&rig->wake_later);
 }

@@ -68,7 +68,9 @@ struct rig {
     /* The checkpoint under way and the last completed one: */
     uint64_t checkpoint_id; /* 0: none under way */
     struct vec_of(Weir__CheckpointAck *) acks;
-    uint64_t completed_id; /* 0: none yet */
+    struct vec_of(Weir__CheckpointAck *) finished; /* final states of tasks that have ended */
+    uint32_t completed_by_end;                     /* acknowledgements that were such */
+    uint64_t completed_id;                         /* 0: none yet */
     struct vec_of(Weir__CheckpointAck *) completed;
     uint64_t last_id;
     uint32_t declines;
