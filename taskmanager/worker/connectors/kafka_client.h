@@ -18,9 +18,11 @@ struct kafka_partition_start {
 
 enum kafka_event_kind {
     KAFKA_EVENT_MESSAGE,
-    KAFKA_EVENT_PARTITIONS,       /* answer to list: count = partitions of the topic */
-    KAFKA_EVENT_START_OFFSET,     /* answer to resolve_start for one partition: offset, or error: why not */
-    KAFKA_EVENT_END_OFFSET,       /* answer to query_end for one partition: offset = its last stable offset */
+    KAFKA_EVENT_PARTITIONS,   /* answer to list: count = partitions of the topic (0: it doesn't exist), or
+                                 error: why it isn't known */
+    KAFKA_EVENT_START_OFFSET, /* answer to resolve_start for one partition: offset, or error: why not */
+    KAFKA_EVENT_END_OFFSET,   /* answer to query_end for one partition: offset = its last stable offset, or
+                                 error: why not */
     KAFKA_EVENT_END_OF_PARTITION, /* all up to offset (exclusive) was delivered; transaction markers are
                                      counted in it */
     KAFKA_EVENT_ERROR, /* error says what; fatal: the job must restart or fail; else it is retried by itself

@@ -19,6 +19,7 @@
 #include "common/base/memory.h"
 #include "common/base/vec.h"
 #include "taskmanager/worker/connectors/librdkafka/client.h"
+#include "taskmanager/worker/connectors/librdkafka/prefetch.h"
 #include "taskmanager/worker/connectors/librdkafka/queries.h"
 
 enum { BATCH_MAX = 512, ANSWERS_MAX = 64, ERRORS_MAX = 8, COMMIT_WAIT_MS = 300 };
@@ -32,6 +33,9 @@ struct consumer {
     struct queries *queries;
     char *topic;
     bool has_group;
+    int32_t *assigned; /* owned */
+    uint32_t assigned_count;
+    struct prefetch prefetch;
     uint32_t commits_under_way;
     uint32_t commits_failed; /* in a row */
 
@@ -55,6 +59,7 @@ static const struct client_property consumer_defaults[] = {
     {"isolation.level", "read_committed"},
     {"fetch.wait.max.ms", "20"}, /* how far end-of-partition lags; 500 is the library's */
     {"fetch.error.backoff.ms", "100"},
+    {"queued.min.messages", "50000"}, /* prefetch.h keeps it from running dry */
     {"queued.max.messages.kbytes", "32768"},
     {"reconnect.backoff.max.ms", "1000"},
     {"socket.nagle.disable", "true"},
@@ -187,6 +192,11 @@ static int consumer_assign(struct kafka_consumer *self, const struct kafka_parti
     if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
         return error_set(err, client_error_rc(code), "assign %u partitions of topic %s: %s", count, c->topic,
                          rd_kafka_err2str(code));
+    free(c->assigned);
+    c->assigned = xmalloc((count + 1) * sizeof *c->assigned);
+    for (uint32_t i = 0; i < count; i++)
+        c->assigned[i] = starts[i].partition;
+    c->assigned_count = count;
     return WEIR_OK;
 }
 
@@ -287,32 +297,59 @@ static uint32_t take_errors(struct consumer *c, struct kafka_event *events, uint
     return n;
 }
 
+static void keep_fetching(struct consumer *c, const struct kafka_event *events, uint32_t count)
+{
+    uint64_t bytes = 0, messages = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        if (events[i].kind != KAFKA_EVENT_MESSAGE)
+            continue;
+        messages++;
+        bytes += events[i].message.key_length + events[i].message.value_length;
+    }
+    if (!prefetch_should_wake(&c->prefetch, messages, bytes, rd_kafka_queue_length(c->queue)))
+        return;
+    struct error error = {0};
+    if (queries_ask(
+            c->queries,
+            &(struct query){.kind = QUERY_NOTHING,
+                            .partitions = xmemdup(c->assigned, c->assigned_count * sizeof *c->assigned),
+                            .partition_count = c->assigned_count},
+            &error) != WEIR_OK)
+        log_warn(logger, "%s: %s", rd_kafka_name(c->rk), error.message);
+}
+
+/* What waits in the queue: messages, and errors that are events. */
+static uint32_t take_batch(struct consumer *c, struct kafka_event *events, uint32_t capacity, bool *ret_empty)
+{
+    size_t room = BATCH_MAX - c->message_count;
+    rd_kafka_message_t **batch = c->messages + c->message_count;
+    ssize_t got = rd_kafka_consume_batch_queue(c->queue, 0, batch, capacity < room ? capacity : room);
+    *ret_empty = got <= 0;
+    uint32_t n = 0;
+    for (ssize_t i = 0; i < got; i++) {
+        c->message_count++;
+        if (batch[i]->err == RD_KAFKA_RESP_ERR_NO_ERROR)
+            events[n++] = message_event(c, batch[i]);
+        else if (error_event(c, batch[i], &events[n]))
+            n++;
+    }
+    return n;
+}
+
 static uint32_t consumer_poll(struct kafka_consumer *self, struct kafka_event *events, uint32_t capacity)
 {
     struct consumer *c = (struct consumer *)self;
     release_given(c);
-    uint32_t n = take_answers(c, events, capacity);
-    while (n < capacity) {
-        size_t want =
-            capacity - n < BATCH_MAX - c->message_count ? capacity - n : BATCH_MAX - c->message_count;
-        if (want == 0)
-            break;
-        rd_kafka_message_t **batch = c->messages + c->message_count;
-        ssize_t got = rd_kafka_consume_batch_queue(c->queue, 0, batch, want);
-        if (got <= 0)
-            break;
-        c->message_count += (uint32_t)got;
-        for (ssize_t i = 0; i < got; i++) {
-            if (batch[i]->err == RD_KAFKA_RESP_ERR_NO_ERROR)
-                events[n++] = message_event(c, batch[i]);
-            else if (error_event(c, batch[i], &events[n]))
-                n++;
-        }
-        /* Whoever gets 0 goes to sleep until woken, and that only happens when something comes into an empty
-         * queue: so go on when all that was there made no event. */
-        if (n > 0)
-            break;
-    }
+    uint32_t answers = take_answers(c, events, capacity);
+    uint32_t n = 0;
+    bool empty = false;
+    /* Whoever gets 0 goes to sleep until woken, and that only happens when something comes into an empty
+     * queue: so go on when all that was there made no event. */
+    while (n == 0 && !empty && answers < capacity && c->message_count < BATCH_MAX)
+        n = take_batch(c, events + answers, capacity - answers, &empty);
+    if (n > 0)
+        keep_fetching(c, events + answers, n);
+    n += answers;
     return n + take_errors(c, events + n, capacity - n);
 }
 
@@ -331,6 +368,7 @@ static void consumer_close(struct kafka_consumer *self)
     }
     rd_kafka_queue_destroy(c->queue);
     queries_close(c->queries);
+    free(c->assigned);
     free(c->topic);
     free(c);
 }
@@ -344,6 +382,13 @@ static const struct kafka_consumer_ops consumer_ops = {
     .commit = consumer_commit,
     .close = consumer_close,
 };
+
+static uint64_t get_number(const rd_kafka_conf_t *conf, const char *name)
+{
+    char text[32];
+    size_t size = sizeof text;
+    return rd_kafka_conf_get(conf, name, text, &size) == RD_KAFKA_CONF_OK ? strtoull(text, NULL, 10) : 0;
+}
 
 static int make_conf(const weir_kafka_source_options *options, const char *client_id,
                      rd_kafka_conf_t **ret_conf, struct error *err)
@@ -390,6 +435,8 @@ int consumer_open(void *self, const weir_kafka_source_options *options, const ch
         return error_wrap(err, "open a Kafka consumer of topic %s", options->topic);
     struct consumer *c = xcalloc(1, sizeof *c);
     rd_kafka_conf_set_opaque(conf, c);
+    c->prefetch.limit_messages = get_number(conf, "queued.min.messages");
+    c->prefetch.limit_bytes = get_number(conf, "queued.max.messages.kbytes") * 1000;
     char reason[512];
     c->rk = rd_kafka_new(RD_KAFKA_CONSUMER, conf, reason, sizeof reason);
     if (!c->rk) {

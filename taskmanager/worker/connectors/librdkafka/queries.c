@@ -286,6 +286,15 @@ static void ask_out_of_range(struct queries *q, const struct query *query)
     answer(q, &event, &error);
 }
 
+static void ask_nothing(struct queries *q, const struct query *query)
+{
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)query->partition_count);
+    for (uint32_t i = 0; i < query->partition_count; i++)
+        rd_kafka_topic_partition_list_add(list, q->topic, query->partitions[i])->offset = RD_KAFKA_OFFSET_END;
+    (void)rd_kafka_offsets_for_times(q->rk, list, QUERY_TIMEOUT_MS);
+    rd_kafka_topic_partition_list_destroy(list);
+}
+
 static void ask(struct queries *q, const struct query *query)
 {
     switch (query->kind) {
@@ -300,6 +309,9 @@ static void ask(struct queries *q, const struct query *query)
         break;
     case QUERY_OUT_OF_RANGE:
         ask_out_of_range(q, query);
+        break;
+    case QUERY_NOTHING:
+        ask_nothing(q, query);
         break;
     }
 }

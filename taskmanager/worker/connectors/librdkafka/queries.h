@@ -8,7 +8,9 @@
 
 #include "taskmanager/worker/connectors/kafka_client.h"
 
-enum query_kind { QUERY_PARTITIONS, QUERY_START, QUERY_END, QUERY_OUT_OF_RANGE };
+/* NOTHING asks the leaders of its partitions for something and has no answer: it wakes librdkafka's threads.
+ */
+enum query_kind { QUERY_PARTITIONS, QUERY_START, QUERY_END, QUERY_OUT_OF_RANGE, QUERY_NOTHING };
 
 struct query {
     enum query_kind kind;
@@ -17,7 +19,7 @@ struct query {
     int32_t partition;      /* END, OUT_OF_RANGE */
     int64_t offset;         /* OUT_OF_RANGE: the one asked for */
     uint64_t number;        /* END */
-    int32_t *partitions;    /* START; owned */
+    int32_t *partitions;    /* START, NOTHING; owned */
     uint32_t partition_count;
 };
 
