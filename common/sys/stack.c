@@ -8,6 +8,7 @@
  * meanwhile: it waits for the end. */
 #include "common/sys/stack.h"
 
+#include <dlfcn.h>
 #include <elfutils/libdwfl.h>
 #include <errno.h>
 #include <execinfo.h>
@@ -108,21 +109,42 @@ static uintptr_t crashed_at(const ucontext_t *context)
 #endif
 }
 
-static void write_stack(const ucontext_t *context)
+/* After a call of something that isn't code (a null function pointer), libgcc can't unwind: as if it had
+ * returned at once. The unwinder reads the registers from this very context. */
+static void step_back(ucontext_t *context)
+{
+#if defined(__x86_64__)
+    greg_t *registers = context->uc_mcontext.gregs;
+    registers[REG_RIP] = *(const greg_t *)registers[REG_RSP];
+    registers[REG_RSP] += (greg_t)sizeof(greg_t);
+#elif defined(__aarch64__)
+    context->uc_mcontext.pc = context->uc_mcontext.regs[30];
+#else
+    (void)context;
+#endif
+}
+
+static void write_stack(ucontext_t *context)
 {
     void *frames[FRAMES_MAX];
+    Dl_info object;
+    Dwfl *dwfl = open_modules();
+    int number = 0;
+    bool is_call = false; /* the crashed frame is where it says; the others are return addresses, the call is
+                             before them */
+    if (dladdr((void *)crashed_at(context), &object) == 0) {
+        write_frame(dwfl, number++, crashed_at(context), crashed_at(context));
+        step_back(context);
+        is_call = true;
+    }
     int count = backtrace(frames, FRAMES_MAX);
     int first = 0;
     while (first < count && (uintptr_t)frames[first] != crashed_at(context))
         first++;
     if (first == count)
-        first = 0; /* a jump to nowhere: all frames are better than none */
-    Dwfl *dwfl = open_modules();
-    for (int i = first; i < count; i++) {
-        uintptr_t address = (uintptr_t)frames[i];
-        /* All but the crashed frame are return addresses: the call is before them. */
-        write_frame(dwfl, i - first, address, i == first ? address : address - 1);
-    }
+        first = 0; /* all frames are better than none */
+    for (int i = first; i < count; i++, is_call = true)
+        write_frame(dwfl, number++, (uintptr_t)frames[i], (uintptr_t)frames[i] - is_call);
 }
 
 static void end_by_default(int signal_number)
@@ -152,6 +174,9 @@ static void on_crash(int signal_number, siginfo_t *info, void *context)
         write_stack(context);
     } else if (before == 1) {
         void *frames[FRAMES_MAX];
+        char line[LINE_BYTES];
+        write_formatted(
+            line, snprintf(line, sizeof line, "the report failed at 0x%zx:\n", (size_t)crashed_at(context)));
         backtrace_symbols_fd(frames, backtrace(frames, FRAMES_MAX), report_fd);
     }
     end_by_default(signal_number);

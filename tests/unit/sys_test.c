@@ -174,6 +174,8 @@ static void every_signal(void **state)
         {"crash_by_abort", SIGABRT, "signal 6 SIGABRT", "crash_by_abort+0x", false},
         {"crash_by_division", SIGFPE, "signal 8 SIGFPE", "#0 crash_by_division+0x", false},
         {"crash_by_jump", SIGSEGV, "signal 11 SIGSEGV", "crash_by_jump+0x", false},
+        {"crash_by_jump", SIGSEGV, "#0 0x8\n", "#1 crash_by_jump+0x", true},
+        {"crash_by_jump", SIGSEGV, "(sys_crash_library.c:", "crash_in_thread+0x", true},
         {"crash_by_overflow", SIGSEGV, "signal 11 SIGSEGV", "#0 crash_by_overflow+0x", false},
         {"crash_by_overflow", SIGSEGV, "signal 11 SIGSEGV", "#0 crash_by_overflow+0x", true},
     };
