@@ -185,8 +185,8 @@ static const void *get(struct reader *reader, uint32_t size)
     return data;
 }
 
-static int restore_entry(struct slice_state *state, const struct slice_restore *restore,
-                         struct state_slice *slice, struct reader *reader, struct error *err)
+static int restore_entry(const struct slice_restore *restore, struct state_slice *slice,
+                         struct reader *reader, struct error *err)
 {
     struct entry_header header;
     const void *bytes = get(reader, sizeof header);
@@ -206,7 +206,6 @@ static int restore_entry(struct slice_state *state, const struct slice_restore *
     void *into = key_table_get_or_add(&slice->table, header.hash, key, header.key_size, &added);
     if (!added)
         return error_set(err, WEIR_E_CORRUPT, "a key is twice in window slice %" PRId64, slice->end_ms);
-    assert(restore->mapping->declared_size == state->accumulator_bytes);
     layout_move(restore->mapping, accumulator, into);
     return 0;
 }
@@ -228,7 +227,7 @@ static int restore_slice(struct slice_state *state, const struct slice_restore *
     *last_end = header.end_ms;
     struct state_slice *slice = slice_state_get(state, header.end_ms);
     for (uint32_t i = 0; i < header.entry_count; i++)
-        if (restore_entry(state, restore, slice, reader, err))
+        if (restore_entry(restore, slice, reader, err))
             return WEIR_E_CORRUPT;
     return 0;
 }
@@ -236,6 +235,7 @@ static int restore_slice(struct slice_state *state, const struct slice_restore *
 int slice_state_restore(struct slice_state *state, const struct slice_restore *restore, const void *data,
                         size_t size, int64_t *ret_watermark_ms, struct error *err)
 {
+    assert(restore->mapping->declared_size == state->accumulator_bytes);
     struct group_header header;
     struct reader reader = {.at = data, .left = size};
     if (size < sizeof header)

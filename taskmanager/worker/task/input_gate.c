@@ -187,7 +187,7 @@ static void on_control(struct input_gate *gate, uint32_t index, const struct ele
         on_end(gate, index, now_ms);
         break;
     default:
-        assert(!"the reader yields no fragments");
+        assert(false); /* the reader yields records and control elements only */
     }
 }
 

@@ -22,17 +22,25 @@ static const uint8_t allowed[PHASE_COUNT] = {
 
 void task_set_phase(struct task *task, enum task_phase phase)
 {
-    assert(allowed[task->phase] & 1 << phase);
+    bool is_allowed = allowed[task->phase] & 1 << phase;
+    assert(is_allowed);
+    (void)is_allowed;
     task->phase = phase;
 }
 
-void task_report(struct task *task, Weir__TaskState state, const char *error, bool fatal)
+static Weir__TaskStateUpdate *update_new(const struct task *task, Weir__TaskState state)
 {
     Weir__TaskStateUpdate *update = xmalloc(sizeof *update);
     weir__task_state_update__init(update);
     update->vertex = task->setup.vertex_index;
     update->subtask = task->setup.subtask;
     update->state = state;
+    return update;
+}
+
+void task_report(struct task *task, Weir__TaskState state, const char *error, bool fatal)
+{
+    Weir__TaskStateUpdate *update = update_new(task, state);
     update->fatal = fatal;
     if (error)
         update->error = xstrdup(error);
@@ -52,6 +60,18 @@ void task_end(struct task *task, Weir__TaskState state)
 {
     wind_up(task);
     task_report(task, state, NULL, false);
+}
+
+/* Later checkpoints need to know what an ended task had; without it the jobmanager takes none. */
+void task_end_finished(struct task *task)
+{
+    Weir__TaskStateUpdate *update = update_new(task, WEIR__TASK_STATE__TASK_FINISHED);
+    struct error err;
+    if (task->setup.config.checkpointing &&
+        chain_snapshot(&task->chain, 0, &update->final_states, &update->n_final_states, &err))
+        update->n_final_states = 0;
+    wind_up(task);
+    task->setup.listener.state(task->setup.listener.self, task, update);
 }
 
 /* A user function that was interrupted by a cancellation fails, but the task is canceled. */

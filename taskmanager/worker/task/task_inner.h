@@ -46,8 +46,8 @@ struct task {
     bool is_source;
     bool final_watermark_sent, finishing; /* while ENDING */
     struct gate_event event;              /* what was read last */
-    bool event_pending; /* a record that the first operator did not take yet */
-    struct error error; /* of the input, of opening */
+    bool event_pending;                   /* a record that the first operator did not take yet */
+    struct error error;                   /* of the input, of opening */
     struct task_checkpoint checkpoint;
     struct vec_of(struct task_mail) triggers; /* sources: not begun yet */
     uint32_t budget;                          /* records per step; see task_adapt_budget */
@@ -64,9 +64,10 @@ struct task {
 void task_set_phase(struct task *task, enum task_phase phase);
 /* Each ends the task: closes operators, gives input buffers back, reports. */
 void task_end(struct task *task, Weir__TaskState state);
+void task_end_finished(struct task *task); /* with what its operators have at their end */
 void task_end_failed(struct task *task, const char *reason, bool fatal);
 void task_end_chain_failed(struct task *task); /* says which operator failed and why */
-/* State changes towards the listener. */
+/* Tells the listener of a new state. */
 void task_report(struct task *task, Weir__TaskState state, const char *error, bool fatal);
 
 /* task_checkpoint.c: */

@@ -162,7 +162,7 @@ static enum work go_on_ending(struct task *task)
         return run_action(task, CHAIN_FINISH, 0, 0);
     }
     outputs_end(&task->outputs);
-    task_end(task, WEIR__TASK_STATE__TASK_FINISHED);
+    task_end_finished(task);
     return WORK_ENDED;
 }
 

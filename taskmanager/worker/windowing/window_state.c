@@ -52,7 +52,7 @@ static bool is_mine(const struct window_operator *window, uint32_t key_group)
 /* The watermark of the subtask that the state is of counts for all key groups that it had, those without
  * state too. */
 static int restore_watermark(struct window_operator *window, const Weir__OperatorState *state,
-                             struct error *err)
+                             int64_t *lowest_ms, struct error *err)
 {
     int64_t watermark_ms = INT64_MIN;
     int rc = operator_state_get_int(state, WATERMARK_PROPERTY, &watermark_ms, err);
@@ -67,6 +67,8 @@ static int restore_watermark(struct window_operator *window, const Weir__Operato
     last = last < window->last_group ? last : window->last_group;
     for (uint32_t group = first; group <= last && first <= last; group++)
         raise_floor(window, group, watermark_ms);
+    if (watermark_ms < *lowest_ms)
+        *lowest_ms = watermark_ms;
     return 0;
 }
 
@@ -92,7 +94,7 @@ static int restore_group(struct window_operator *window, const Weir__KeyGroupSta
 }
 
 static int restore_state(struct window_operator *window, const Weir__OperatorState *state,
-                         const Weir__RecordDescriptor *declared, struct error *err)
+                         const Weir__RecordDescriptor *declared, int64_t *lowest_ms, struct error *err)
 {
     const struct operator_setup *setup = &window->base.setup;
     if (state->max_parallelism != setup->max_parallelism)
@@ -100,7 +102,7 @@ static int restore_state(struct window_operator *window, const Weir__OperatorSta
             err, WEIR_E_INVALID,
             "the state was made with a maximum parallelism of %u, the job has %u; they must be equal",
             state->max_parallelism, setup->max_parallelism);
-    int rc = restore_watermark(window, state, err);
+    int rc = restore_watermark(window, state, lowest_ms, err);
     if (rc || state->n_keyed == 0)
         return rc;
     if (!state->layout)
@@ -145,12 +147,18 @@ int window_restore(struct window_operator *window, struct error *err)
     for (uint32_t i = 0; i < count; i++)
         window->floors[i] = INT64_MIN;
     Weir__RecordDescriptor *declared = record_type_to_proto(window->aggregate->accumulator);
+    int64_t lowest_ms = INT64_MAX;
     int rc = 0;
     for (size_t i = 0; i < setup->restore_count && !rc; i++)
-        rc = restore_state(window, setup->restore[i], declared, err);
+        rc = restore_state(window, setup->restore[i], declared, &lowest_ms, err);
     weir__record_descriptor__free_unpacked(declared, NULL);
     if (rc)
         return error_wrap(err, "restore state of operator uid '%s'", setup->descriptor->uid);
+    /* Of subtasks that had nothing here, the jobmanager sends each distinct watermark once: the others have
+     * none lower. */
+    for (uint32_t i = 0; i < count; i++)
+        if (window->floors[i] == INT64_MIN)
+            window->floors[i] = lowest_ms;
     settle_floors(window);
     return 0;
 }
