@@ -7,18 +7,27 @@
 #include <stdint.h>
 
 #include "common/base/error.h"
+#include "common/base/vec.h"
 #include "proto/control.pb-c.h"
 
 struct restore_entry {
     const Weir__OperatorState *state;
+    uint32_t first_group, last_group; /* key groups that its subtask had */
     uint64_t properties_hash;
-    bool is_given_to_all; /* the first of its uid, or the first with these properties */
+};
+
+/* The states of one operator. */
+struct restore_group {
+    const char *uid;
+    size_t first, end;             /* in entries: ascending subtasks, so ascending key groups */
+    struct vec_of(size_t) for_all; /* ascending; those that every subtask gets */
 };
 
 struct restore_plan {
     Weir__SnapshotMetadata *snapshot; /* owned */
     struct restore_entry *entries;    /* by uid, then subtask */
     size_t count;
+    struct vec_of(struct restore_group) groups; /* by uid */
 };
 
 /* Whether the graph can start from the snapshot, which is valid: WEIR_E_INVALID naming the operator if not.

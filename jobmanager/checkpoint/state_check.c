@@ -96,7 +96,8 @@ static int overlaps_validate(Weir__OperatorState *const *states, size_t count, s
         const Weir__OperatorState *state = states[i], *before = i > 0 ? states[i - 1] : NULL;
         if (!before || strcmp(before->uid, state->uid) != 0)
             memset(seen, 0, GRAPH_PARALLELISM_MAX / 8);
-        else if (before->subtask == state->subtask || before->max_parallelism != state->max_parallelism)
+        else if (before->subtask == state->subtask || before->parallelism != state->parallelism ||
+                 before->max_parallelism != state->max_parallelism)
             rc = error_set(err, WEIR_E_CORRUPT,
                            "operator %s: the states of its subtasks contradict each other", state->uid);
         for (size_t k = 0; k < state->n_keyed && rc == 0; k++) {
