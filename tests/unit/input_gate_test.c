@@ -12,7 +12,7 @@
 #include "taskmanager/worker/shuffle/result_partition.h"
 #include "taskmanager/worker/task/input_gate.h"
 
-enum { CHANNELS = 3, CHECKPOINTS = 12, ROUNDS = 4000 };
+enum { CHANNELS = 3, CHECKPOINTS = 12, ROUNDS = 2000 };
 
 struct payload {
     uint32_t channel;
