@@ -220,12 +220,12 @@ static int wait_delivered(struct writer *writer, struct error *error)
     }
 }
 
-static void write_messages(const char *topic, int first, int count)
+static void write_messages_with(const char *topic, int first, int count, const char *const *properties)
 {
     struct writer writer;
     struct error error = {0};
     char text[32];
-    open_producer(&writer, topic, NULL);
+    open_producer(&writer, topic, properties);
     for (int i = first; i < first + count; i++) {
         snprintf(text, sizeof text, "%d", i);
         assert_int_equal(produce(&writer, text, &error), WEIR_OK);
@@ -233,6 +233,11 @@ static void write_messages(const char *topic, int first, int count)
     if (wait_delivered(&writer, &error) != WEIR_OK)
         fail_msg("%s", error.message);
     close_producer(&writer);
+}
+
+static void write_messages(const char *topic, int first, int count)
+{
+    write_messages_with(topic, first, count, NULL);
 }
 
 static void read_messages(struct reader *reader, int first, int count)
@@ -609,26 +614,29 @@ static void fetching_is_woken_once_when_a_full_queue_has_half_drained(void **sta
             assert_false(prefetch_should_wake(&p, 10, bytes, cases[i].half + 1));
             assert_false(prefetch_should_wake(&p, 0, 0, 0)); /* nothing was read */
             assert_true(prefetch_should_wake(&p, 10, bytes, cases[i].half));
+            assert_true(
+                prefetch_should_wake(&p, 10 * cases[i].full, bytes * cases[i].full, 0)); /* all at once */
         }
     }
 }
 
-/* 20,000 messages through a queue of 100, one by one: at up to a second for each time that the queue was full
- * this would take minutes. */
+/* A backlog of 100 batches through a queue of one: at up to a second for each time that the queue was full
+ * this would take a minute. */
 static void a_small_queue_does_not_slow_a_backlog_down(void **state)
 {
     (void)state;
     create_topic("backlog", 1);
-    write_messages("backlog", 0, 20000);
+    static const char *const small_batches[] = {"batch.num.messages=100", NULL};
+    write_messages_with("backlog", 0, 10000, small_batches);
     struct reader reader;
     struct error error = {0};
-    const char *properties[] = {"queued.min.messages=100", NULL};
+    static const char *const small_queue[] = {"queued.min.messages=100", NULL};
     weir_kafka_source_options options = {
-        .topic = "backlog", .bootstrap_servers = bootstrap, .properties = properties};
+        .topic = "backlog", .bootstrap_servers = bootstrap, .properties = small_queue};
     assert_int_equal(try_open_consumer(&reader, &options, &error), WEIR_OK);
     assign(&reader, 0);
     int64_t before = now_ms();
-    read_messages(&reader, 0, 20000);
+    read_messages(&reader, 0, 10000);
     assert_in_range(now_ms() - before, 0, DEADLINE_MS);
     close_consumer(&reader);
 }

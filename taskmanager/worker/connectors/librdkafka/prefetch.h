@@ -29,9 +29,9 @@ static inline bool prefetch_should_wake(struct prefetch *prefetch, uint64_t mess
     if (prefetch->average_bytes > 0 &&
         (double)limit * prefetch->average_bytes > (double)prefetch->limit_bytes)
         limit = (uint64_t)((double)prefetch->limit_bytes / prefetch->average_bytes);
-    if (queue_length >= limit - limit / 5) {
+    if (queue_length + messages >= limit - limit / 5)
         prefetch->was_full = true; /* or nearly: one question too many does no harm */
-    } else if (prefetch->was_full && queue_length <= limit / 2) {
+    if (prefetch->was_full && queue_length <= limit / 2) {
         prefetch->was_full = false;
         return true;
     }
