@@ -22,7 +22,9 @@ static void ignore_farewell(uv_timer_t *timer)
     (void)timer;
 }
 
-/* Runs the loop until all that was said has been handed to the kernel. */
+/* Runs the loop until all that was said has arrived. Within a callback of the control socket or outside of
+ * the loop only: in another's, the loop that runs inside would not get at wake-ups that the outer one has
+ * already taken. */
 static void drain(struct worker *worker)
 {
     uv_timer_t timer;
@@ -68,12 +70,23 @@ void worker_task_ended(struct worker *worker)
     network_finish(worker->network, worker->sleeper.canceled, on_network_finished, worker);
 }
 
+static void on_farewell(uv_timer_t *timer)
+{
+    struct worker *worker = timer->data;
+    if (rpc_pair_is_drained(worker->pair) || uv_now(worker->loop) >= worker->farewell_until_ms)
+        _exit(0);
+}
+
 void worker_maybe_end(struct worker *worker)
 {
-    if (worker->state != WORKER_ENDING || !worker->network_finished || worker->file_writes > 0)
+    if (worker->state != WORKER_ENDING || !worker->network_finished || worker->file_writes > 0 ||
+        worker->farewell_until_ms > 0)
         return;
-    drain(worker);
-    _exit(0);
+    uv_update_time(worker->loop);
+    worker->farewell_until_ms = uv_now(worker->loop) + FAREWELL_MS;
+    uv_timer_init(worker->loop, &worker->farewell_timer);
+    worker->farewell_timer.data = worker;
+    uv_timer_start(&worker->farewell_timer, on_farewell, 0, 1);
 }
 
 void worker_run(const struct worker_options *options)

@@ -106,6 +106,8 @@ struct worker {
     struct outbox outbox;
     uv_timer_t heartbeat_timer;
     uv_poll_t liveness_poll;
+    uv_timer_t farewell_timer;
+    uint64_t farewell_until_ms; /* 0: not ending yet */
     int64_t heard_ms; /* CLOCK_BOOTTIME */
     struct {
         uint64_t checkpoint_id;
