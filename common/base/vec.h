@@ -47,7 +47,8 @@
         (vec)->count = (vec)->capacity = 0;                                                                  \
     } while (0)
 
+/* An empty vec has no memory, and nothing may be added to a null pointer. */
 #define vec_for_each(item, vec)                                                                              \
-    for (__typeof__((vec)->items + 0) item = (vec)->items; item < (vec)->items + (vec)->count; item++)
+    for (__typeof__((vec)->items + 0) item = (vec)->items; item && item < (vec)->items + (vec)->count; item++)
 
 #endif

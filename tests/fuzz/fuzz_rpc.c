@@ -1,5 +1,6 @@
-/* Requests and responses of unknown origin: decoded, and what was accepted must survive being encoded and
- * decoded again. */
+/* Requests and responses of unknown origin: decoded, and what was accepted is encoded and decoded again. That
+ * may be refused: protobuf-c keeps an unknown field of number 0 if its tag is written in two bytes, and
+ * refuses it in one. */
 #include <stdint.h>
 #include <stdlib.h>
 
