@@ -34,7 +34,7 @@ static int kind_of(const char *type, bool checkpoints, enum restart_kind *ret_ki
 int restart_strategy_init(struct restart_strategy *strategy, const struct config *config, bool checkpoints,
                           struct error *err)
 {
-    enum restart_kind kind;
+    enum restart_kind kind = RESTART_NONE;
     int rc = kind_of(config_string(config, OPT_RESTART_STRATEGY), checkpoints, &kind, err);
     if (rc < 0)
         return rc;
