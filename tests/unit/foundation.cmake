@@ -2,7 +2,10 @@
 unit_test(base_test weir_base Threads::Threads)
 unit_test(config_test weir_config)
 target_compile_definitions(config_test PRIVATE SOURCE_DIR="${CMAKE_SOURCE_DIR}")
-unit_test(rpc_test weir_rpc)
+foreach(name rpc rpc_link rpc_pair)
+  unit_test(${name}_test weir_rpc)
+  target_sources(${name}_test PRIVATE ${CMAKE_CURRENT_LIST_DIR}/rpc_rig.c)
+endforeach()
 unit_test(storage_test weir_storage)
 unit_test(sys_test weir_sys ${CMAKE_DL_LIBS})
 # What crashes is compiled as a user's job would be: with -g, without sanitizers' checks.
