@@ -497,6 +497,7 @@ static void strangers_are_cut_off(void **state)
     assert_string_equal(b.lost_message,
                         "worker-a|connection from worker worker-a lost: data for channel 0 without credit");
     node_stop(&b);
+    assert_int_equal(network_connection_count(b.network), 1); /* of strangers nothing is kept */
     stream_deinit(&stream);
     network_free(b.network);
 }

@@ -37,7 +37,10 @@ void connection_free(struct connection *connection)
 static void on_tcp_closed(uv_handle_t *handle)
 {
     struct connection *connection = handle->data;
-    network_handle_closed(connection->network);
+    struct network *network = connection->network;
+    if (!connection->outgoing && !connection->peer)
+        network_forget(connection); /* a stranger: any number of them may come in a worker's life */
+    network_handle_closed(network);
 }
 
 void connection_close(struct connection *connection)

@@ -25,7 +25,7 @@ enum connection_state {
     CONNECTION_DIALLING, /* outgoing: resolving, connecting */
     CONNECTION_GREETING, /* incoming: no HELLO yet */
     CONNECTION_OPEN,
-    CONNECTION_CLOSED, /* its channels are not served any more; freed with the network */
+    CONNECTION_CLOSED, /* its channels are not served any more; a peer's is freed with the network */
 };
 
 /* A channel that others fill. */
@@ -142,5 +142,7 @@ void network_check_finished(struct network *network);
 /* Tells the losses that are due, and comes back for those that are not. */
 void network_tell_losses(struct network *network);
 void network_handle_closed(struct network *network);
+/* Frees a closed connection that nothing depends on; not from within a walk over the connections. */
+void network_forget(struct connection *connection);
 
 #endif

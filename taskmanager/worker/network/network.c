@@ -1,7 +1,7 @@
 /* The data plane as a whole: listening, connecting, finishing, closing.
  *
- * The connections of the network are kept, closed ones included, until it is freed: there is at most one per
- * peer and direction, and a worker lives for one attempt. */
+ * The connections with peers are kept, closed ones included, until the network is freed: there is at most one
+ * per peer and direction, and a worker lives for one attempt. Those of strangers go when they are closed. */
 #include "taskmanager/worker/network/network.h"
 
 #include <assert.h>
@@ -37,6 +37,11 @@ bool network_has_incoming(const struct network *network, const struct connection
 uint16_t network_port(const struct network *network)
 {
     return network->port;
+}
+
+size_t network_connection_count(const struct network *network)
+{
+    return network->connections.count;
 }
 
 /* ---- wake-ups ---- */
@@ -326,6 +331,17 @@ void network_free(struct network *network)
     vec_free(&network->inputs);
     free(network->worker);
     free(network);
+}
+
+void network_forget(struct connection *connection)
+{
+    struct network *network = connection->network;
+    for (size_t i = 0; i < network->connections.count; i++)
+        if (network->connections.items[i] == connection) {
+            vec_remove(&network->connections, i);
+            break;
+        }
+    connection_free(connection);
 }
 
 void network_handle_closed(struct network *network)

@@ -50,6 +50,8 @@ struct network_channel {
 int network_open(uv_loop_t *loop, const struct network_options *options, struct network **ret_network,
                  struct error *err) WEIR_CHECK;
 uint16_t network_port(const struct network *network);
+/* Connections that take memory: the open ones, and those with peers for the worker's whole life. */
+size_t network_connection_count(const struct network *network);
 /* Once: dials the peers of the outputs, and from now on fills the inputs. Channels and pools must stay until
  * network_close has called back, and must be unused before (their wakers are set). */
 int network_connect(struct network *network, const struct network_channel *channels, size_t count,
