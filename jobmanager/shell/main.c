@@ -1,63 +1,13 @@
 /* jobmanager: the process that accepts jobs and runs them on taskmanagers. */
-#include <malloc.h>
-#include <signal.h>
-#include <stdio.h>
-#include <sys/resource.h>
-
-#include "common/base/log.h"
+#include "common/daemon/daemon.h"
 #include "jobmanager/shell/jobmanager.h"
-#include "jobmanager/shell/options.h"
-
-/* Blocks of a megabyte (artifacts) go back to the system, and threads of libraries share few arenas. */
-static void tune_memory(void)
-{
-    mallopt(M_ARENA_MAX, 2);
-    mallopt(M_MMAP_THRESHOLD, 128 << 10);
-    mallopt(M_TRIM_THRESHOLD, 256 << 10);
-}
-
-/* Connections of REST clients and taskmanagers: as many as the system lets this process have. */
-static void raise_file_limit(void)
-{
-    struct rlimit limit;
-    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
-        limit.rlim_cur = limit.rlim_max;
-        setrlimit(RLIMIT_NOFILE, &limit);
-    }
-}
-
-static int run(const struct options *options, struct error *err)
-{
-    struct config *config;
-    int rc = config_load(options->config_directory, options->overrides.items, options->overrides.count,
-                         &config, err);
-    if (rc)
-        return rc;
-    enum log_level level;
-    if (log_level_parse(config_string(config, OPT_LOG_LEVEL), &level) == 0)
-        log_set_level(level);
-    rc = jobmanager_run(config, err);
-    config_free(config);
-    return rc;
-}
 
 int main(int argc, char **argv)
 {
-    struct options options = {0};
-    struct error err;
-    tune_memory();
-    raise_file_limit();
-    signal(SIGPIPE, SIG_IGN);
-    int rc = options_parse(argc, argv, &options, &err);
-    if (rc == WEIR_OK && options.help) {
-        options_print_help();
-    } else if (rc == WEIR_OK && options.version) {
-        printf("Version: %s\n", WEIR_VERSION);
-    } else if (rc == WEIR_OK) {
-        rc = run(&options, &err);
-    }
-    if (rc)
-        fprintf(stderr, "jobmanager: %s\n", err.message);
-    options_free(&options);
-    return rc ? weir_rc_exit_code(rc) : 0;
+    static const struct daemon daemon = {
+        .name = "jobmanager",
+        .purpose = "Accepts jobs, schedules them on taskmanagers, and takes their checkpoints.",
+        .run = jobmanager_run,
+    };
+    return daemon_main(&daemon, argc, argv);
 }

@@ -13,7 +13,7 @@ if(TARGET weir_client)
 endif()
 # The jobmanager's process.
 function(shell_process_test name)
-  unit_test(${name} jm_shell weir_client)
+  unit_test(${name} jm_shell weir_client weir_daemon)
   if(TARGET ${name})
     target_sources(${name} PRIVATE ${CMAKE_CURRENT_SOURCE_DIR}/shell_rig.c)
     target_compile_definitions(${name} PRIVATE JOBMANAGER_PATH="$<TARGET_FILE:jobmanager>" WEIR_PATH="$<TARGET_FILE:weir>"

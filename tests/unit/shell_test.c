@@ -13,9 +13,9 @@
 #include <unistd.h>
 
 #include "common/base/memory.h"
+#include "common/daemon/daemon.h"
 #include "common/rpc/rpc.h"
 #include "jobmanager/shell/clock.h"
-#include "jobmanager/shell/options.h"
 
 static const char *const settings[] = {"blob.max-size=300000", "heartbeat.interval=2 s",
                                        "heartbeat.timeout=20 s", NULL};
@@ -26,12 +26,12 @@ static void test_options(void **state)
 {
     (void)state;
     char *good[] = {"jobmanager", "--configDir", "/etc/weir", "-D", "a=b", "-Dc=d", "--configDir=/x", NULL};
-    struct options options;
-    assert_int_equal(options_parse(7, good, &options, NULL), 0);
+    struct daemon_options options;
+    assert_int_equal(daemon_options_parse(7, good, &options, NULL), 0);
     assert_string_equal(options.config_directory, "/x");
     assert_int_equal(options.overrides.count, 2);
     assert_string_equal(options.overrides.items[1], "c=d");
-    options_free(&options);
+    daemon_options_deinit(&options);
     static char *bad[][4] = {
         {"jobmanager", "--configDir", NULL}, {"jobmanager", "-D", "novalue", NULL},
         {"jobmanager", "-D", NULL},          {"jobmanager", "--confi", NULL},
@@ -41,7 +41,7 @@ static void test_options(void **state)
         int count = 0;
         while (bad[i][count])
             count++;
-        assert_int_equal(options_parse(count, bad[i], &options, NULL), WEIR_E_INVALID);
+        assert_int_equal(daemon_options_parse(count, bad[i], &options, NULL), WEIR_E_INVALID);
     }
 }
 

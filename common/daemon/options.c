@@ -1,11 +1,9 @@
-#include "taskmanager/shell/options.h"
-
 #include <getopt.h>
-#include <stdio.h>
+#include <string.h>
 
-#include "common/config/config.h"
+#include "common/daemon/daemon.h"
 
-int tm_options_parse(int argc, char **argv, struct tm_options *ret_options, struct error *err)
+int daemon_options_parse(int argc, char **argv, struct daemon_options *ret_options, struct error *err)
 {
     enum { CONFIG_DIR = 256 };
     static const struct option table[] = {
@@ -14,10 +12,10 @@ int tm_options_parse(int argc, char **argv, struct tm_options *ret_options, stru
         {"version", no_argument, NULL, 'v'},
         {NULL, 0, NULL, 0},
     };
-    struct tm_options options = {0};
+    struct daemon_options options = {0};
     int rc = WEIR_OK;
     opterr = 0;
-    optind = 1;
+    optind = 0; /* a new line of arguments: getopt forgets the one before */
     for (int c; rc == WEIR_OK && (c = getopt_long(argc, argv, ":D:hv", table, NULL)) != -1;)
         switch (c) {
         case 'h':
@@ -46,24 +44,13 @@ int tm_options_parse(int argc, char **argv, struct tm_options *ret_options, stru
         rc = error_set(err, WEIR_E_INVALID, "unexpected argument %s; --help shows what can be given",
                        argv[optind]);
     if (rc)
-        tm_options_free(&options);
+        daemon_options_deinit(&options);
     else
         *ret_options = options;
     return rc;
 }
 
-void tm_options_free(struct tm_options *options)
+void daemon_options_deinit(struct daemon_options *options)
 {
     vec_free(&options->overrides);
-}
-
-void tm_options_print_help(void)
-{
-    printf("Usage: taskmanager [--configDir DIRECTORY] [-D key=value]...\n\n"
-           "Offers slots to a jobmanager and runs the tasks of its jobs in worker processes.\n\n"
-           "  --configDir DIRECTORY  where config.yaml is; by default $WEIR_CONF_DIR\n"
-           "  -D key=value           a setting; wins over the file\n"
-           "  --help, --version\n\n"
-           "Settings:\n");
-    config_print_help(stdout);
 }
