@@ -9,6 +9,7 @@
 #include "common/sys/stack.h"
 
 #include <dlfcn.h>
+#include <elfutils/libdw.h>
 #include <elfutils/libdwfl.h>
 #include <errno.h>
 #include <execinfo.h>
@@ -54,6 +55,24 @@ static const char *base_name(const char *path)
     return slash ? slash + 1 : path;
 }
 
+/* The source file's name, or NULL. */
+static const char *source_line(Dwfl_Module *module, uintptr_t address, int *ret_number)
+{
+    Dwfl_Line *line = dwfl_module_getsrc(module, address);
+    if (line)
+        return base_name(dwfl_lineinfo(line, NULL, ret_number, NULL, NULL, NULL));
+    /* clang writes no table of addresses (.debug_aranges): every compilation unit is asked. */
+    Dwarf_Addr bias = 0;
+    for (Dwarf_Die *unit = NULL; (unit = dwfl_module_nextcu(module, unit, &bias));) {
+        if (dwarf_haspc(unit, address - bias) != 1)
+            continue;
+        Dwarf_Line *found = dwarf_getsrc_die(unit, address - bias);
+        if (found && dwarf_lineno(found, ret_number) == 0)
+            return base_name(dwarf_linesrc(found, NULL, NULL));
+    }
+    return NULL;
+}
+
 static void write_frame(Dwfl *dwfl, int index, uintptr_t address, uintptr_t lookup)
 {
     char line[LINE_BYTES];
@@ -66,9 +85,8 @@ static void write_frame(Dwfl *dwfl, int index, uintptr_t address, uintptr_t look
     GElf_Sym symbol;
     const char *function = dwfl_module_addrinfo(module, lookup, &offset, &symbol, NULL, NULL, NULL);
     const char *module_name = base_name(dwfl_module_info(module, NULL, NULL, NULL, NULL, NULL, NULL, NULL));
-    Dwfl_Line *source = dwfl_module_getsrc(module, lookup);
     int number = 0;
-    const char *file = source ? base_name(dwfl_lineinfo(source, NULL, &number, NULL, NULL, NULL)) : NULL;
+    const char *file = source_line(module, lookup, &number);
     int n = snprintf(line, sizeof line - 1, "#%d ", index);
     if (function)
         n += snprintf(line + n, sizeof line - (size_t)n, "%.200s+0x%zx", function,

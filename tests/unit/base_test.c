@@ -364,7 +364,7 @@ static void log_lines_are_whole(void **state)
         pthread_join(threads[i], NULL);
     capture_end();
     for (int i = 0; i < THREADS * LINES; i++) {
-        int thread, number;
+        int thread = 0, number = 0;
         char *message = NULL;
         if (!fgets(line, sizeof line, captured) || !(message = strstr(line, " [] - ")) ||
             sscanf(message, " [] - thread %d line %d ", &thread, &number) != 2)

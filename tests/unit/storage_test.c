@@ -158,7 +158,7 @@ static void files(void **state)
         int rc = storage_read_range(path, ranges[i].offset, ranges[i].size, &data, &err);
         assert_int_equal(rc, ranges[i].rc);
         if (rc == 0) {
-            assert_memory_equal(data, "bye" + ranges[i].offset, ranges[i].size);
+            assert_memory_equal(data, &"bye"[ranges[i].offset], ranges[i].size);
             free(data);
         } else {
             assert_says(err, path);
