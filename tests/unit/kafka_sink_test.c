@@ -236,8 +236,7 @@ static void prints_lines_as_flink_does(void **state)
         {"clicks", 1, 2, format, "clicks:2> number 7\n"},
         {"Print to Std. Out", 1, 2, format, "2> number 7\n"},
         {"Print to Std. Out", 0, 1, format, "number 7\n"},
-        {"clicks", 0, 1, NULL,
-         "clicks> small=-3, large=7, real=0.5, yes=true, time=15, text=/help, raw=00ff\n"},
+        {"clicks", 0, 1, NULL, "clicks> small=-3 large=7 real=0.5 yes=true time=15 text=/help raw=00ff\n"},
     };
     struct {
         struct everything e;

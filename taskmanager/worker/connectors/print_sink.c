@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/api/record.h"
 #include "common/base/memory.h"
 #include "common/base/strbuf.h"
 #include "taskmanager/worker/operators/operator.h"
@@ -21,54 +22,17 @@ struct print_sink {
     const weir_print_sink_options *options;
     struct strbuf line;
     size_t prefix_size;
-    char *text; /* TEXT_MAX_BYTES, for the user's function; NULL without one */
+    char *text; /* for the user's function or the default format */
+    size_t text_capacity;
 };
-
-static void add_hex(struct strbuf *line, const unsigned char *data, size_t size)
-{
-    for (size_t i = 0; i < size; i++)
-        strbuf_addf(line, "%02x", data[i]);
-}
-
-static void add_value(struct strbuf *line, const weir_field *field, const char *at)
-{
-    switch (field->type) {
-    case WEIR_TYPE_int32:
-        strbuf_addf(line, "%" PRId32, *(const weir_int32 *)at);
-        break;
-    case WEIR_TYPE_int64:
-    case WEIR_TYPE_timestamp:
-        strbuf_addf(line, "%" PRId64, *(const weir_int64 *)at);
-        break;
-    case WEIR_TYPE_float64:
-        strbuf_addf(line, "%.15g", *(const weir_float64 *)at);
-        break;
-    case WEIR_TYPE_bool:
-        strbuf_adds(line, *(const weir_bool *)at ? "true" : "false");
-        break;
-    case WEIR_TYPE_string: {
-        const weir_string *string = (const weir_string *)at;
-        strbuf_add(line, weir_string_data(string), string->length);
-        break;
-    }
-    case WEIR_TYPE_bytes: {
-        const weir_bytes *bytes = (const weir_bytes *)at;
-        add_hex(line, (const unsigned char *)weir_string_data(bytes), bytes->length);
-        break;
-    }
-    }
-}
-
-static void add_fields(struct strbuf *line, const weir_record_type *type, const char *record)
-{
-    for (uint32_t i = 0; i < type->field_count; i++) {
-        strbuf_addf(line, "%s%s=", i > 0 ? ", " : "", type->fields[i].name);
-        add_value(line, &type->fields[i], record + type->fields[i].offset);
-    }
-}
 
 static bool add_text(struct print_sink *s, const struct record_ref *record)
 {
+    if (!s->options->format) {
+        int size = record_format(s->base.setup.node->input_type, record->data, s->text, s->text_capacity);
+        strbuf_add(&s->line, s->text, (size_t)size);
+        return true;
+    }
     weir_context *context = s->base.setup.context;
     context->record_timestamp = record->timestamp;
     context->failed = false;
@@ -105,9 +69,7 @@ static enum operator_progress print_process(struct operator_instance *op, const 
 {
     struct print_sink *s = (struct print_sink *)op;
     s->line.size = s->prefix_size;
-    if (!s->options->format)
-        add_fields(&s->line, op->setup.node->input_type, record->data);
-    else if (!add_text(s, record))
+    if (!add_text(s, record))
         return OPERATOR_FAILED;
     strbuf_adds(&s->line, "\n");
     return write_all(s->line.data, s->line.size, op->setup.error) ? OPERATOR_DONE : OPERATOR_FAILED;
@@ -120,17 +82,18 @@ static int print_open(struct operator_instance *op, struct error *err)
     const char *name = s->options->operator_.name;
     if (!name || strcmp(name, unnamed) == 0)
         name = "";
-    /* Hexadecimal doubles bytes, and names of fields come on top: what doesn't fit is left out of the line.
+    /* Bytes in hexadecimal are twice as long, and names of fields come on top: what doesn't fit is left out.
      */
-    strbuf_init(&s->line, (size_t)2 * op->setup.max_record_bytes + 2 * (size_t)TEXT_MAX_BYTES + strlen(name));
+    s->text_capacity =
+        s->options->format ? TEXT_MAX_BYTES : (size_t)2 * op->setup.max_record_bytes + TEXT_MAX_BYTES;
+    s->text = xmalloc(s->text_capacity);
+    strbuf_init(&s->line, s->text_capacity + TEXT_MAX_BYTES + strlen(name));
     strbuf_adds(&s->line, name);
     if (op->setup.parallelism > 1)
         strbuf_addf(&s->line, "%s%" PRIu32, *name ? ":" : "", op->setup.subtask + 1);
     if (s->line.size > 0)
         strbuf_adds(&s->line, "> ");
     s->prefix_size = s->line.size;
-    if (s->options->format)
-        s->text = xmalloc(TEXT_MAX_BYTES);
     return WEIR_OK;
 }
 
