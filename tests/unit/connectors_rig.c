@@ -261,6 +261,7 @@ static int fake_assign(struct kafka_consumer *self, const struct kafka_partition
         p->owner = c;
         p->position = starts[i].offset;
         p->told_end = -1;
+        p->at = 0;
     }
     return WEIR_OK;
 }
@@ -293,9 +294,10 @@ static bool fake_next(struct fake_consumer *c, int32_t id, struct kafka_event *r
                                           .error = &c->error};
         return true;
     }
-    vec_for_each (m, &p->log) {
-        if (m->offset < p->position || m->offset >= visible)
-            continue;
+    while (p->at < p->log.count && p->log.items[p->at].offset < p->position)
+        p->at++;
+    const struct fake_message *m = p->at < p->log.count ? &p->log.items[p->at] : NULL;
+    if (m && m->offset < visible) {
         p->position = m->offset + 1;
         *ret_event = (struct kafka_event){.kind = KAFKA_EVENT_MESSAGE,
                                           .partition = id,

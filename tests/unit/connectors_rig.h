@@ -81,6 +81,7 @@ struct fake_partition {
     const void *owner; /* the one consumer that has it */
     int64_t position;
     int64_t told_end;
+    size_t at; /* in log; never behind position */
 };
 
 struct fake_kafka {
