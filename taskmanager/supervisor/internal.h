@@ -9,6 +9,7 @@
 enum {
     BACKOFF_FIRST_MS = 100,
     BACKOFF_MAX_MS = 1000,
+    WORKER_SILENCE_MIN_MS = 3000, /* workers report once a second, however short heartbeat.timeout is */
     SHA256_BYTES = 32,
 };
 
@@ -39,6 +40,7 @@ struct worker {
     bool stop_requested;   /* by the jobmanager, in the present session: its exit is answered as expected */
     bool cancel_requested; /* CancelTasks was relayed */
     uint32_t slots;
+    int64_t heard_ms; /* when it last said something; moved on by time in which this process stood still */
     size_t tasks_deployed;
     size_t tasks_ended;
     uint8_t sha256[SHA256_BYTES];
@@ -62,6 +64,7 @@ struct supervisor {
     int64_t heartbeat_interval_ms;
     int64_t heartbeat_timeout_ms;
     int64_t next_heartbeat_ms;
+    int64_t last_tick_ms;
     int64_t last_heard_ms;
     bool heard_since_liveness;
     uint64_t resident_bytes;
@@ -88,12 +91,18 @@ void worker_kill(struct worker *worker, struct supervisor_commands *commands);
 /* Kills all processes and forgets those without; nothing of them is reported unless the jobmanager asks. */
 void workers_kill_all(struct supervisor *supervisor, struct supervisor_commands *commands);
 uint32_t workers_running(const struct supervisor *supervisor);
-void workers_on_jm_message(struct supervisor *supervisor, const Weir__ToTaskManager *message,
+void workers_on_jm_message(struct supervisor *supervisor, int64_t now_ms, const Weir__ToTaskManager *message,
                            struct supervisor_commands *commands);
 void workers_on_artifact(struct supervisor *supervisor, const struct supervisor_event *event,
                          struct supervisor_commands *commands);
-void workers_on_message(struct supervisor *supervisor, uint64_t handle, const Weir__ToJobManager *message,
-                        struct supervisor_commands *commands);
+void workers_on_message(struct supervisor *supervisor, int64_t now_ms, uint64_t handle,
+                        const Weir__ToJobManager *message, struct supervisor_commands *commands);
+/* Kills the workers with tasks that have said nothing for too long. */
+void workers_kill_silent(struct supervisor *supervisor, int64_t now_ms, struct supervisor_commands *commands);
+/* When that is next to be looked at; INT64_MAX: no worker has tasks. */
+int64_t workers_silence_deadline(const struct supervisor *supervisor);
+/* So long nothing could be heard of them. */
+void workers_forgive(struct supervisor *supervisor, int64_t deaf_ms);
 void workers_on_exit(struct supervisor *supervisor, const struct supervisor_event *event,
                      struct supervisor_commands *commands);
 void workers_send_liveness(const struct supervisor *supervisor, struct supervisor_commands *commands);

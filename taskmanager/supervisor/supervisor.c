@@ -11,7 +11,8 @@
  * Possible failure modes. The jobmanager's connection breaks: workers live on until heartbeat.timeout has
  * passed, or until a new registration succeeds, whichever comes first: a new session means that the
  * jobmanager has given up what ran in the old one (or is another incarnation, which knows nothing of it), so
- * that its workers are killed. The machine was suspended: the clock counts that time, and the first tick
+ * that its workers are killed. A worker hangs or is stopped: it says nothing for heartbeat.timeout and is
+ * killed. The machine was suspended: the clock counts that time, and the first tick
  * finds the timeout passed. */
 #include "taskmanager/supervisor/internal.h"
 
@@ -174,8 +175,20 @@ static void on_silence(struct supervisor *supervisor, int64_t now_ms, struct sup
         back_off(supervisor, now_ms);
 }
 
+/* Ticks come at least every heartbeat.interval; when one is late, this process was stopped or starved, and
+ * what workers have said meanwhile is still to be read. */
+static void notice_late_tick(struct supervisor *supervisor, int64_t now_ms)
+{
+    int64_t late_ms = now_ms - supervisor->last_tick_ms - supervisor->heartbeat_interval_ms;
+    supervisor->last_tick_ms = now_ms;
+    if (late_ms > 0)
+        workers_forgive(supervisor, late_ms);
+}
+
 static void on_tick(struct supervisor *supervisor, int64_t now_ms, struct supervisor_commands *commands)
 {
+    notice_late_tick(supervisor, now_ms);
+    workers_kill_silent(supervisor, now_ms, commands);
     if (now_ms >= silence_deadline(supervisor))
         on_silence(supervisor, now_ms, commands);
     if (supervisor->registration == REGISTRATION_BACKOFF && now_ms >= supervisor->retry_at_ms)
@@ -232,13 +245,13 @@ void supervisor_step(struct supervisor *supervisor, int64_t now_ms, const struct
         if (supervisor->registration != REGISTRATION_DONE)
             break;
         heard(supervisor, now_ms);
-        workers_on_jm_message(supervisor, event->to_tm, commands);
+        workers_on_jm_message(supervisor, now_ms, event->to_tm, commands);
         break;
     case SUPERVISOR_ARTIFACT_READY:
         workers_on_artifact(supervisor, event, commands);
         break;
     case SUPERVISOR_WORKER_MESSAGE:
-        workers_on_message(supervisor, event->worker, event->from_worker, commands);
+        workers_on_message(supervisor, now_ms, event->worker, event->from_worker, commands);
         break;
     case SUPERVISOR_WORKER_EXITED:
         workers_on_exit(supervisor, event, commands);
@@ -258,10 +271,12 @@ void supervisor_step(struct supervisor *supervisor, int64_t now_ms, const struct
 int64_t supervisor_next_deadline(const struct supervisor *supervisor)
 {
     int64_t deadline = silence_deadline(supervisor);
+    int64_t workers = workers_silence_deadline(supervisor);
     int64_t next = INT64_MAX;
     if (supervisor->registration == REGISTRATION_BACKOFF)
         next = supervisor->retry_at_ms;
     else if (supervisor->registration == REGISTRATION_DONE)
         next = supervisor->next_heartbeat_ms;
+    deadline = workers < deadline ? workers : deadline;
     return next < deadline ? next : deadline;
 }

@@ -4,7 +4,7 @@
  *      FETCHING ------------------> STARTING --------> RUNNING
  *          |                            |                 |
  *          | StopWorker, lost session   +--- StopWorker, lost session, SHUTDOWN --> KILLED
- *          v                            |                 |                           |
+ *          v                            |                 |  (silent with tasks, too) |
  *        (gone) <------------------ process exits --------+---------------------------+
  */
 #include "taskmanager/supervisor/internal.h"
@@ -247,7 +247,7 @@ static const Weir__DeploymentId *jm_message_deployment(const Weir__ToTaskManager
     }
 }
 
-static void relay_to_worker(struct supervisor *supervisor, const Weir__ToTaskManager *message,
+static void relay_to_worker(struct supervisor *supervisor, int64_t now_ms, const Weir__ToTaskManager *message,
                             struct supervisor_commands *commands)
 {
     struct deployment deployment;
@@ -266,9 +266,10 @@ static void relay_to_worker(struct supervisor *supervisor, const Weir__ToTaskMan
         }
         return;
     }
-    if (message->body_case == WEIR__TO_TASK_MANAGER__BODY_DEPLOY_TASKS)
+    if (message->body_case == WEIR__TO_TASK_MANAGER__BODY_DEPLOY_TASKS) {
         worker->tasks_deployed += message->deploy_tasks->n_tasks;
-    else if (message->body_case == WEIR__TO_TASK_MANAGER__BODY_CANCEL_TASKS)
+        worker->heard_ms = now_ms; /* from now on it reports regularly */
+    } else if (message->body_case == WEIR__TO_TASK_MANAGER__BODY_CANCEL_TASKS)
         worker->cancel_requested = true;
     else if (message->body_case == WEIR__TO_TASK_MANAGER__BODY_NOTIFY_CHECKPOINT_COMPLETE) {
         char job[WEIR_ID_HEX + 1];
@@ -279,7 +280,7 @@ static void relay_to_worker(struct supervisor *supervisor, const Weir__ToTaskMan
     command_add(commands, SUPERVISOR_SEND_WORKER, worker->handle)->to_worker = copy_to_task_manager(message);
 }
 
-void workers_on_jm_message(struct supervisor *supervisor, const Weir__ToTaskManager *message,
+void workers_on_jm_message(struct supervisor *supervisor, int64_t now_ms, const Weir__ToTaskManager *message,
                            struct supervisor_commands *commands)
 {
     switch (message->body_case) {
@@ -290,7 +291,7 @@ void workers_on_jm_message(struct supervisor *supervisor, const Weir__ToTaskMana
         stop_worker(supervisor, message->stop_worker, commands);
         break;
     default:
-        relay_to_worker(supervisor, message, commands);
+        relay_to_worker(supervisor, now_ms, message, commands);
         break;
     }
 }
@@ -338,13 +339,14 @@ static void remember_exit(struct worker *worker, const Weir__WorkerExited *exite
     worker->reported_stack = exited->stack && *exited->stack ? xstrdup(exited->stack) : NULL;
 }
 
-void workers_on_message(struct supervisor *supervisor, uint64_t handle, const Weir__ToJobManager *message,
-                        struct supervisor_commands *commands)
+void workers_on_message(struct supervisor *supervisor, int64_t now_ms, uint64_t handle,
+                        const Weir__ToJobManager *message, struct supervisor_commands *commands)
 {
     struct deployment deployment;
     struct worker *worker = find_handle(supervisor, handle);
     if (!worker || !worker_has_process(worker))
         return;
+    worker->heard_ms = now_ms;
     if (!deployment_parse(worker_message_deployment(message), &deployment) ||
         !deployment_equal(&deployment, &worker->deployment)) {
         command_log(commands, LOG_WARN,
@@ -366,6 +368,47 @@ void workers_on_message(struct supervisor *supervisor, uint64_t handle, const We
          message->task_state->state == WEIR__TASK_STATE__TASK_CANCELED))
         worker->tasks_ended++;
     command_add(commands, SUPERVISOR_SEND_JM, 0)->to_jm = copy_to_job_manager(message);
+}
+
+/* INT64_MAX: it need not say anything: it has no tasks yet, or all have ended. */
+static int64_t worker_silence_deadline(const struct supervisor *supervisor, const struct worker *worker)
+{
+    int64_t limit_ms = supervisor->heartbeat_timeout_ms > WORKER_SILENCE_MIN_MS
+                           ? supervisor->heartbeat_timeout_ms
+                           : WORKER_SILENCE_MIN_MS;
+    if (worker->state != WORKER_RUNNING || worker->tasks_ended >= worker->tasks_deployed)
+        return INT64_MAX;
+    return worker->heard_ms + limit_ms;
+}
+
+int64_t workers_silence_deadline(const struct supervisor *supervisor)
+{
+    int64_t earliest = INT64_MAX;
+    vec_for_each (worker, &supervisor->workers) {
+        int64_t deadline = worker_silence_deadline(supervisor, worker);
+        earliest = deadline < earliest ? deadline : earliest;
+    }
+    return earliest;
+}
+
+void workers_kill_silent(struct supervisor *supervisor, int64_t now_ms, struct supervisor_commands *commands)
+{
+    vec_for_each (worker, &supervisor->workers) {
+        if (now_ms < worker_silence_deadline(supervisor, worker))
+            continue;
+        free(worker->reported_error);
+        worker->reported_error =
+            xasprintf("nothing was heard of it for %lld ms (heartbeat.timeout): it hung, was "
+                      "stopped, or had no processor; it was killed",
+                      (long long)(now_ms - worker->heard_ms));
+        worker_kill(worker, commands);
+    }
+}
+
+void workers_forgive(struct supervisor *supervisor, int64_t deaf_ms)
+{
+    vec_for_each (worker, &supervisor->workers)
+        worker->heard_ms += deaf_ms;
 }
 
 void workers_on_exit(struct supervisor *supervisor, const struct supervisor_event *event,

@@ -79,6 +79,15 @@ class Processes(ClusterTest):
         cluster.wait_running(self.job)  # it comes back as a new session
         self.assertGreaterEqual(cluster.restarts(self.job), 1)
 
+    def test_stopped_worker_is_given_up(self):
+        """Nobody continues it, and its taskmanager is alive: only its silence tells."""
+        cluster = self.start_with_job(**{"heartbeat.interval": "200 ms", "heartbeat.timeout": "3 s"})
+        os.kill(self.worker, signal.SIGSTOP)
+        cluster.wait(lambda: cluster.restarts(self.job) == 1, 20, "a restart")
+        wait_until(lambda: not process_exists(self.worker), 5, "the stopped worker is gone")
+        cluster.wait_running(self.job)
+        self.assertIn("nothing was heard of it", cluster.exceptions(self.job)[0]["stacktrace"])
+
 
 @release_build
 class Memory(ClusterTest):

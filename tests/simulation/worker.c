@@ -280,6 +280,16 @@ static void deploy(struct sim *sim, struct sim_worker *worker, Weir__DeployTasks
         schedule(&worker->tasks[i], step_delay(sim));
 }
 
+/* That it is alive. */
+static void report(struct sim_worker *worker)
+{
+    Weir__ToJobManager *message = message_new(WEIR__TO_JOB_MANAGER__BODY_METRICS);
+    message->metrics = xmalloc(sizeof *message->metrics);
+    weir__metrics_report__init(message->metrics);
+    message->metrics->deployment = deployment_id(worker);
+    sim_tm_worker_says(worker->sim, worker, message);
+}
+
 void sim_worker_receive(struct sim *sim, struct sim_worker *worker, Weir__ToTaskManager *message)
 {
     struct task_mail mail = {0};
@@ -308,6 +318,10 @@ void sim_worker_receive(struct sim *sim, struct sim_worker *worker, Weir__ToTask
         break;
     case WEIR__TO_TASK_MANAGER__BODY_CANCEL_TASKS:
         mail.kind = TASK_MAIL_CANCEL;
+        break;
+    case WEIR__TO_TASK_MANAGER__BODY_LIVENESS:
+        report(worker);
+        post = false;
         break;
     default:
         post = false;

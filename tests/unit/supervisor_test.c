@@ -521,6 +521,71 @@ static void liveness_follows_contact(void **state)
     fixture_free(f);
 }
 
+static void worker_reports(struct fixture *f, uint64_t worker, struct target target)
+{
+    struct id_storage id;
+    Weir__MetricsReport report = WEIR__METRICS_REPORT__INIT;
+    report.deployment = make_id(&id, target);
+    Weir__ToJobManager message = WEIR__TO_JOB_MANAGER__INIT;
+    message.body_case = WEIR__TO_JOB_MANAGER__BODY_METRICS;
+    message.metrics = &report;
+    worker_says(f, worker, &message);
+}
+
+/* Heartbeats for so long, with the jobmanager answering; true: a worker was killed meanwhile. */
+static bool ticks_kill(struct fixture *f, int64_t duration_ms)
+{
+    for (int64_t end = f->now + duration_ms; f->now < end;) {
+        f->now += INTERVAL_MS;
+        step(f, (struct supervisor_event){.kind = SUPERVISOR_JM_CONTACT});
+        tick(f);
+        if (nth(f, SUPERVISOR_KILL_WORKER, 0))
+            return true;
+    }
+    return false;
+}
+
+static void a_silent_worker_is_killed(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_new();
+    struct target target = {1, 0};
+    do_register(f, 7, 1);
+    uint64_t worker = run_worker(f, target, 1);
+    assert_false(ticks_kill(f, 3 * TIMEOUT_MS)); /* without tasks it has nothing to say */
+    jm_deploy(f, target, 1);
+    assert_false(ticks_kill(f, TIMEOUT_MS - INTERVAL_MS));
+    worker_reports(f, worker, target);
+    assert_false(ticks_kill(f, TIMEOUT_MS - 2 * INTERVAL_MS));
+    f->now += 10 * TIMEOUT_MS; /* this process was stopped, too: what the worker said is still to be read */
+    step(f, (struct supervisor_event){.kind = SUPERVISOR_JM_CONTACT});
+    tick(f);
+    assert_null(nth(f, SUPERVISOR_KILL_WORKER, 0));
+    worker_reports(f, worker, target);
+    assert_false(ticks_kill(f, TIMEOUT_MS - INTERVAL_MS));
+    assert_true(supervisor_next_deadline(f->supervisor) <= f->now + INTERVAL_MS);
+    assert_true(ticks_kill(f, INTERVAL_MS));
+    worker_exits(f, worker, 0, 9);
+    const Weir__WorkerExited *told = exit_told(f);
+    assert_non_null(told);
+    assert_false(told->expected);
+    assert_non_null(strstr(told->error, "nothing was heard of it for 5000 ms"));
+    fixture_free(f);
+}
+
+static void an_ended_worker_may_be_silent(void **state)
+{
+    (void)state;
+    struct fixture *f = fixture_new();
+    struct target target = {1, 0};
+    do_register(f, 7, 1);
+    uint64_t worker = run_worker(f, target, 1);
+    jm_deploy(f, target, 1);
+    worker_task_state(f, worker, target, WEIR__TASK_STATE__TASK_FINISHED);
+    assert_false(ticks_kill(f, 3 * TIMEOUT_MS));
+    fixture_free(f);
+}
+
 static void silence_kills_workers(void **state)
 {
     (void)state;
@@ -638,6 +703,8 @@ int main(void)
         cmocka_unit_test(fetches_an_artifact_once),
         cmocka_unit_test(liveness_follows_contact),
         cmocka_unit_test(silence_kills_workers),
+        cmocka_unit_test(a_silent_worker_is_killed),
+        cmocka_unit_test(an_ended_worker_may_be_silent),
         cmocka_unit_test(a_new_session_ends_the_old_one),
         cmocka_unit_test(stop_reaches_a_dying_worker_of_the_old_session),
         cmocka_unit_test(shuts_down_after_its_workers),
