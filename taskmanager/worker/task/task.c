@@ -266,10 +266,15 @@ void task_post(struct task *task, const struct task_mail *mail)
     waker_wake(task->setup.waker);
 }
 
+enum { OUTPUT_LOOK_MS = 10 };
+
 int64_t task_deadline(const struct task *task)
 {
     if (task->phase != PHASE_RUNNING && task->phase != PHASE_ENDING)
         return INT64_MAX;
     int64_t deadline = chain_next_deadline(&task->chain);
+    /* Timers don't run before there is room: an overdue one must not make the thread spin until then. */
+    if (task->last_wait == WAIT_OUTPUT && deadline < task->now_ms + OUTPUT_LOOK_MS)
+        deadline = task->now_ms + OUTPUT_LOOK_MS;
     return deadline < task->flush_deadline_ms ? deadline : task->flush_deadline_ms;
 }
