@@ -1,6 +1,6 @@
 #!/bin/bash
 # Installs the Debian packages of deploy/packages.txt that are missing: deploy/install.sh GROUP…
-# Groups: build, run, test, kafka. Says nothing when all are there.
+# Groups: build, run, test, kafka, fuzz. Says nothing when all are there.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -16,7 +16,7 @@ main() {
     local -a wanted missing=() as_root=()
     local installed package
     if [ $# -eq 0 ]; then
-        echo "Usage: deploy/install.sh GROUP… (build, run, test, kafka)" >&2
+        echo "Usage: deploy/install.sh GROUP… (build, run, test, kafka, fuzz)" >&2
         exit 2
     fi
     mapfile -t wanted < <(wanted_packages "$@")
