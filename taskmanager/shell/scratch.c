@@ -17,8 +17,7 @@
 
 #define PREFIX "weir-taskmanager-"
 
-/* sun_path holds 108 bytes; a socket's own name needs some of them. */
-enum { PATH_MAX_BYTES = 80, YOUNG_SECONDS = 10, OPEN_DIRECTORIES = 16 };
+enum { YOUNG_SECONDS = 10, OPEN_DIRECTORIES = 16 };
 
 static const char logger[] = "weir.runtime.taskexecutor.TaskManagerRunner";
 
@@ -71,11 +70,8 @@ int scratch_open(const char *tmp_dirs, struct scratch *ret_scratch, struct error
     char *parent = xstrndup(tmp_dirs, strcspn(tmp_dirs, ",:|"));
     char *path = xasprintf("%s/%sXXXXXX", parent, PREFIX);
     int rc = WEIR_OK;
-    if (*parent != '/' || strlen(path) > PATH_MAX_BYTES) {
-        rc = error_set(err, WEIR_E_INVALID,
-                       "io.tmp.dirs: %s must be an absolute path of at most %zu bytes, because sockets are "
-                       "made in it",
-                       parent, PATH_MAX_BYTES - strlen(PREFIX) - 7);
+    if (*parent != '/') {
+        rc = error_set(err, WEIR_E_INVALID, "io.tmp.dirs: %s must be an absolute path", parent);
         goto err_after_path;
     }
     sweep(parent);
@@ -92,7 +88,11 @@ int scratch_open(const char *tmp_dirs, struct scratch *ret_scratch, struct error
         goto err_after_path;
     }
     free(parent);
-    *ret_scratch = (struct scratch){.path = path, .lock_fd = fd};
+    *ret_scratch = (struct scratch){
+        .path = path,
+        .socket_directory = xasprintf("/proc/%d/fd/%d", (int)getpid(), fd),
+        .lock_fd = fd,
+    };
     return WEIR_OK;
 err_after_path:
     free(path);
@@ -107,5 +107,6 @@ void scratch_close(struct scratch *scratch)
     scratch_remove(scratch->path);
     close(scratch->lock_fd);
     free(scratch->path);
+    free(scratch->socket_directory);
     *scratch = (struct scratch){.lock_fd = -1};
 }

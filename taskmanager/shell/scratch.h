@@ -7,6 +7,9 @@
 
 struct scratch {
     char *path; /* mode 0700; owned */
+    /* The same directory by another name, however long its path is: a socket's address holds 108 bytes. Good
+     * in this process and its children, while the lock is held. Owned. */
+    char *socket_directory;
     int lock_fd;
 };
 

@@ -216,7 +216,7 @@ static void log_scratch(const struct taskmanager *tm)
 static int open_workers(struct taskmanager *tm, struct error *err)
 {
     struct workers_options options = {
-        .directory = tm->scratch.path,
+        .directory = tm->scratch.socket_directory,
         .task_manager_id = tm->id,
         .host = config_string(tm->config, OPT_TASKMANAGER_HOST),
         .bind_host = config_string(tm->config, OPT_TASKMANAGER_BIND_HOST),
