@@ -376,8 +376,11 @@ static void an_offset_out_of_range_is_never_reset(void **state)
     static const struct {
         int64_t offset;
         bool restored, checkpointing, fatal;
-    } cases[] = {
-        {5, true, true, true}, {500, true, true, true}, {5, true, false, true}, {5, false, false, false}};
+    } cases[] = {{5, true, true, true},
+                 {500, true, true, true},
+                 {5, true, false, true},
+                 {5, false, true, false},
+                 {5, false, false, false}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct fixture *f = fixture_new(1);
         for (int m = 0; m < 100; m++)

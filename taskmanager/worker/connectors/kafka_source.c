@@ -86,10 +86,12 @@ static bool on_error(struct kafka_source *s, const struct kafka_event *event)
     const char *text = event->error ? event->error->message : "unknown error";
     if (event->out_of_range) {
         struct source_partition *p = source_find_partition(s, event->partition);
-        bool again = s->base.setup.checkpointing || (p && p->restored);
+        /* A start that was not restored is asked for anew by a restart. If a checkpoint was completed since,
+         * the restart restores an offset, and finds this out. */
+        bool is_restored = p && p->restored;
         return source_fail(
-            s, again, "topic %s, partition %" PRId32 ": can't read on from offset %" PRId64 "%s: %s",
-            s->options->topic, event->partition, event->offset, p && p->restored ? " (restored)" : "", text);
+            s, is_restored, "topic %s, partition %" PRId32 ": can't read on from offset %" PRId64 "%s: %s",
+            s->options->topic, event->partition, event->offset, is_restored ? " (restored)" : "", text);
     }
     if (event->fatal)
         return source_fail(s, false, "topic %s: %s", s->options->topic, text);
