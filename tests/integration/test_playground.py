@@ -118,16 +118,6 @@ class Playground(unittest.TestCase):
         self.assertEqual(self.finish(process, FIRST_BUILD_SECONDS), 1, self.text(process))
         self.assertIn("inexact", self.text(process))
 
-    def test_first_task_runs_within_a_second(self):
-        times = []
-        for _ in range(3):  # the machine may be busy just now
-            process = self.start("--duration", "0")
-            self.finish(process, FIRST_BUILD_SECONDS)
-            times.append(float(re.search(r"first task RUNNING after ([\d.]+) s", self.text(process)).group(1)))
-            if times[-1] < 1.0:
-                return
-        self.fail("first task RUNNING after %s s" % times)
-
     def test_bad_options(self):
         for arguments, expected in ((["--bogus"], "unknown option"), (["--slots", "x"], "--slots"), (["--duration"], "value"),
                                     (["--kafka", "--bootstrap.servers", "a:1"], "exclude")):
