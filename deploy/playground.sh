@@ -160,6 +160,8 @@ wait_for() {
 declare -A pids=()  # by name
 declare -a order=() # names as they were started
 run=
+scratch=
+started=
 stopping=
 cleaning=
 
@@ -207,13 +209,14 @@ stop_all() {
     for ((i = ${#order[@]} - 1; i >= 0; i--)); do
         stop_process "${order[i]}"
     done
+    [ -z "$scratch" ] || rm -rf "$scratch"
 }
 
-# A taskmanager may die, that is what the playground is for; of the others the playground can't do without any.
+# A taskmanager may die once all is up, that is what the playground is for; without any of the others it can't go on.
 check_processes() {
     local name
     for name in "${order[@]}"; do
-        [[ $name == taskmanager-* ]] && continue
+        [[ $name != taskmanager-* ]] || [ -z "$started" ] || continue
         [ -n "${pids[$name]:-}" ] || continue
         if ! is_alive "$name"; then
             wait "${pids[$name]}"
@@ -269,14 +272,20 @@ build_all() {
 
 # conf/config.yaml with this playground's ports and directories.
 write_configuration() {
-    mkdir -p "$run/log" "$run/tmp"
+    mkdir -p "$run/log"
+    # Taskmanagers make sockets in it, whose paths must be short.
+    scratch=$run/tmp
+    if [ ${#scratch} -gt 50 ]; then
+        scratch=$(mktemp -d /tmp/weir-tmp.XXXXXX) || fail "can't make a directory in /tmp"
+    fi
+    mkdir -p "$scratch"
     sed -e "/^jobmanager:/,/^[a-z#]*\$/ s|^\( *port:\).*|\1 $rpc_port|" \
         -e "/^rest:/,/^\$/ s|^\( *port:\).*|\1 $rest_port|" \
         -e "s|^\( *numberOfTaskSlots:\).*|\1 $slots|" \
         -e "/^ *checkpoints:/,/dir:/ s|dir:.*|dir: file://$run/checkpoints|" \
         -e "/^ *savepoints:/,/dir:/ s|dir:.*|dir: file://$run/savepoints|" \
         "$root/conf/config.yaml" >"$run/config.yaml"
-    printf '\nio.tmp.dirs: %s/tmp\n' "$run" >>"$run/config.yaml"
+    printf '\nio.tmp.dirs: %s\n' "$scratch" >>"$run/config.yaml"
 }
 
 start_broker() {
@@ -302,7 +311,7 @@ start_broker() {
 
 start_taskmanager() {
     launch "taskmanager-$1" "$bin/taskmanager" --configDir "$run"
-    disown "${pids[taskmanager-$1]}" # bash need not tell when it is killed; the playground does
+    [ -z "$started" ] || disown "${pids[taskmanager-$1]}"
 }
 
 rest() {
@@ -368,6 +377,10 @@ start_all() {
     local took=$(($(microseconds) - $(microseconds "$started_at"))) building=
     [ $build_took -lt 1000000 ] || building=", $(as_seconds $build_took) s of it for building"
     echo "first task RUNNING after $(as_seconds $took) s$building"
+    started=1
+    for ((i = 1; i <= taskmanagers; i++)); do
+        disown "${pids[taskmanager-$i]}" # bash need not tell when it is killed; the playground does
+    done
 }
 
 declare -A restart_at=()
