@@ -160,7 +160,6 @@ wait_for() {
 declare -A pids=()  # by name
 declare -a order=() # names as they were started
 run=
-scratch=
 started=
 stopping=
 cleaning=
@@ -209,7 +208,6 @@ stop_all() {
     for ((i = ${#order[@]} - 1; i >= 0; i--)); do
         stop_process "${order[i]}"
     done
-    [ -z "$scratch" ] || rm -rf "$scratch"
 }
 
 # A taskmanager may die once all is up, that is what the playground is for; without any of the others it can't go on.
@@ -272,20 +270,14 @@ build_all() {
 
 # conf/config.yaml with this playground's ports and directories.
 write_configuration() {
-    mkdir -p "$run/log"
-    # Taskmanagers make sockets in it, whose paths must be short.
-    scratch=$run/tmp
-    if [ ${#scratch} -gt 50 ]; then
-        scratch=$(mktemp -d /tmp/weir-tmp.XXXXXX) || fail "can't make a directory in /tmp"
-    fi
-    mkdir -p "$scratch"
+    mkdir -p "$run/log" "$run/tmp"
     sed -e "/^jobmanager:/,/^[a-z#]*\$/ s|^\( *port:\).*|\1 $rpc_port|" \
         -e "/^rest:/,/^\$/ s|^\( *port:\).*|\1 $rest_port|" \
         -e "s|^\( *numberOfTaskSlots:\).*|\1 $slots|" \
         -e "/^ *checkpoints:/,/dir:/ s|dir:.*|dir: file://$run/checkpoints|" \
         -e "/^ *savepoints:/,/dir:/ s|dir:.*|dir: file://$run/savepoints|" \
         "$root/conf/config.yaml" >"$run/config.yaml"
-    printf '\nio.tmp.dirs: %s\n' "$scratch" >>"$run/config.yaml"
+    printf '\nio.tmp.dirs: %s/tmp\n' "$run" >>"$run/config.yaml"
 }
 
 start_broker() {
