@@ -25,6 +25,7 @@ struct generator_source {
     size_t open_splits; /* not yet done */
     size_t turn;
     struct rate_limit limit;
+    struct error reason; /* of the function that failed; not written while all is well */
 };
 
 static int prepare_splits(struct generator_source *s, struct error *err)
@@ -69,11 +70,13 @@ static int generator_open(struct operator_instance *op, struct error *err)
 
 static struct generator_split *next_split(struct generator_source *s)
 {
-    while (generator_split_is_done(&s->splits.items[s->turn]))
-        s->turn = (s->turn + 1) % s->splits.count;
-    struct generator_split *split = &s->splits.items[s->turn];
-    s->turn = (s->turn + 1) % s->splits.count;
-    return split;
+    for (;;) {
+        struct generator_split *split = &s->splits.items[s->turn];
+        if (++s->turn == s->splits.count)
+            s->turn = 0;
+        if (!generator_split_is_done(split))
+            return split;
+    }
 }
 
 static int emit_element(struct generator_source *s, int64_t index)
@@ -85,14 +88,13 @@ static int emit_element(struct generator_source *s, int64_t index)
 static bool emit_next(struct generator_source *s)
 {
     struct generator_split *split = next_split(s);
-    struct error reason = {0};
     source_output_begin(&s->output, split->watermark, INT64_MIN);
     int returned = s->generate ? s->generate(s->base.setup.context, split->next, &s->output.collector)
                                : emit_element(s, split->next);
-    if (!source_output_end(&s->output, returned, &reason)) {
+    if (!source_output_end(&s->output, returned, &s->reason)) {
         if (!s->output.failed)
             error_set(s->base.setup.error, WEIR_E_USER_CODE, "generate the record of index %" PRId64 ": %s",
-                      split->next, reason.message);
+                      split->next, s->reason.message);
         return false;
     }
     generator_split_advance(split);

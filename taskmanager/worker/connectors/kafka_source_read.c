@@ -82,7 +82,7 @@ static bool bad_record(struct kafka_source *s, const weir_kafka_message *m, cons
 
 static bool decode(struct kafka_source *s, const struct source_partition *p, const weir_kafka_message *m)
 {
-    struct error reason = {0};
+    struct error reason; /* set when the function says no: too large to be cleared for each message */
     source_output_begin(&s->output, p->split, m->timestamp_ms >= 0 ? m->timestamp_ms : INT64_MIN);
     int returned = s->options->decode(s->base.setup.context, m, &s->output.collector);
     if (source_output_end(&s->output, returned, &reason))

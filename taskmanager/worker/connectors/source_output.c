@@ -72,22 +72,12 @@ void source_output_deinit(struct source_output *output)
     split_watermarks_deinit(&output->watermarks);
 }
 
-void source_output_begin(struct source_output *output, uint32_t split, int64_t timestamp_ms)
-{
-    weir_context *context = output->setup->context;
-    output->split = split;
-    context->record_timestamp = timestamp_ms;
-    context->failed = false;
-}
-
-bool source_output_end(struct source_output *output, int returned, struct error *ret_reason)
+bool source_output_end_badly(struct source_output *output, int returned, struct error *ret_reason)
 {
     weir_context *context = output->setup->context;
     bool said = context->failed;
     bool too_large = said && context->error.rc == WEIR_E_LIMIT; /* weir_emit's word */
     context->failed = false;
-    output->collector.used = 0; /* a record begun and not emitted is dropped */
-    output->collector.overflow = false;
     if (output->failed || too_large) {
         /* Not this record's fault alone: the job fails whatever is done with bad records. */
         output->failed = true;
@@ -96,8 +86,6 @@ bool source_output_end(struct source_output *output, int returned, struct error 
                       said ? context->error.message : "a record could not be emitted");
         return false;
     }
-    if (returned == 0 && !said)
-        return true;
     if (said)
         *ret_reason = context->error;
     else
@@ -115,10 +103,4 @@ void source_output_watermark(struct source_output *output)
         setup->watermark_out(setup->task, update.watermark_ms);
     if (update.idle_changed && update.idle)
         setup->idle_out(setup->task, true);
-}
-
-bool source_output_has_room(const struct source_output *output)
-{
-    const struct operator_setup *setup = output->setup;
-    return !setup->has_room || setup->has_room(setup->task);
 }

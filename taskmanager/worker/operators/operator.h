@@ -88,7 +88,8 @@ struct operator_setup {
      * (a firing window returns OPERATOR_AGAIN when there is none, a source ends its poll). Never NULL in a
      * task. */
     bool (*has_room)(void *task);
-    void *task; /* first argument of the three above */
+    void *task;               /* first argument of the three above */
+    const bool *room_is_sure; /* while it is true, has_room would say yes; NULL: ask has_room */
     /* Restore: the states of this operator's uid from the deployment (several when the parallelism changed);
      * handles resolved by read_state. NULL/0: start empty. */
     Weir__OperatorState *const *restore;

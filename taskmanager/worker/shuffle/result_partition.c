@@ -66,6 +66,8 @@ static struct buffer *begin(struct result_partition *partition, uint32_t channel
         buffer = buffer_pool_take_overdraft(partition->pool);
     partition->current[channel] = buffer;
     partition->begun++;
+    if (partition->room_is_sure)
+        *partition->room_is_sure = false;
     return buffer;
 }
 

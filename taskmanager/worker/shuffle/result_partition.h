@@ -13,7 +13,8 @@ struct result_partition {
     struct buffer **current;   /* per channel; NULL: none begun */
     uint32_t channel_count;
     uint32_t begun; /* channels with a current buffer */
-    uint64_t bytes; /* written so far, headers included */
+    uint64_t bytes;     /* written so far, headers included */
+    bool *room_is_sure; /* set to false when a buffer is taken from the pool; borrowed; may be NULL */
 };
 
 void result_partition_init(struct result_partition *partition, struct channel *const *channels,

@@ -29,6 +29,12 @@ enum operator_progress chain_link_process(struct chain_link *link, const struct 
     return progress;
 }
 
+static void wait_for_link(struct chain_link *link, const struct record_ref *record)
+{
+    pending_records_add(&link->pending, record);
+    link->chain->setup.outputs->room_is_sure = false;
+}
+
 /* The collector of every link: to the next operator, or out. */
 static int link_emit(weir_collector *collector, const void *record, uint32_t size, int64_t timestamp_ms)
 {
@@ -45,14 +51,14 @@ static int link_emit(weir_collector *collector, const void *record, uint32_t siz
     struct chain_link *next = link + 1;
     struct record_ref ref = {.data = record, .size = size, .timestamp = timestamp_ms};
     if (!pending_records_empty(&next->pending)) {
-        pending_records_add(&next->pending, &ref);
+        wait_for_link(next, &ref);
         return 0;
     }
     switch (chain_link_process(next, &ref)) {
     case OPERATOR_DONE:
         return 0;
     case OPERATOR_AGAIN:
-        pending_records_add(&next->pending, &ref);
+        wait_for_link(next, &ref);
         return 0;
     default:
         return WEIR_E_USER_CODE;
@@ -101,7 +107,7 @@ bool chain_has_pending(const struct chain *chain)
 static bool link_has_room(void *self)
 {
     struct chain_link *link = self;
-    return outputs_have_room(link->chain->setup.outputs) && !chain_has_pending(link->chain);
+    return !chain_has_pending(link->chain) && outputs_have_room(link->chain->setup.outputs);
 }
 
 /* From a source, amid its poll. What can't go through at once goes on with the task's next steps. */
@@ -239,6 +245,7 @@ static void fill_setup(struct chain_link *link, struct operator_setup *ret_setup
         .watermark_out = source_watermark,
         .idle_out = source_idle,
         .has_room = link_has_room,
+        .room_is_sure = &setup->outputs->room_is_sure,
         .task = link,
         .restore = link->restore,
         .restore_count = link->restore_count,

@@ -64,6 +64,8 @@ int outputs_init(struct outputs *outputs, const struct outputs_setup *setup, str
     };
     for (uint32_t i = 0; i < setup->count; i++)
         edge_init(&outputs->edges[i], &setup->outputs[i], setup);
+    for (uint32_t i = 0; i < setup->count; i++)
+        outputs->edges[i].partition.room_is_sure = &outputs->room_is_sure;
     return 0;
 }
 
@@ -77,11 +79,18 @@ void outputs_deinit(struct outputs *outputs)
     *outputs = (struct outputs){0};
 }
 
-bool outputs_have_room(struct outputs *outputs)
+bool outputs_find_room(struct outputs *outputs)
 {
-    for (uint32_t i = 0; i < outputs->count; i++)
-        if (!result_partition_has_room(&outputs->edges[i].partition))
+    bool all_free = true;
+    for (uint32_t i = 0; i < outputs->count; i++) {
+        struct result_partition *partition = &outputs->edges[i].partition;
+        if (buffer_pool_has_free(partition->pool))
+            continue;
+        all_free = false;
+        if (!result_partition_has_room(partition))
             return false;
+    }
+    outputs->room_is_sure = all_free;
     return true;
 }
 

@@ -20,7 +20,8 @@ struct output_edge {
 struct outputs {
     struct output_edge *edges; /* owned */
     uint32_t count;
-    uint64_t records; /* emitted */
+    uint64_t records;  /* emitted */
+    bool room_is_sure; /* every pool has had a free buffer since nothing was taken from it */
     bool idle;        /* as last told */
 };
 
@@ -35,7 +36,11 @@ struct outputs_setup {
 
 int outputs_init(struct outputs *outputs, const struct outputs_setup *setup, struct error *err) WEIR_CHECK;
 void outputs_deinit(struct outputs *outputs);
-bool outputs_have_room(struct outputs *outputs);
+bool outputs_find_room(struct outputs *outputs);
+static inline bool outputs_have_room(struct outputs *outputs)
+{
+    return outputs->room_is_sure || outputs_find_room(outputs);
+}
 /* 0, or an error (a record without its key). */
 int outputs_emit(struct outputs *outputs, const void *record, uint32_t size, int64_t timestamp_ms,
                  struct error *err) WEIR_CHECK;
