@@ -3,6 +3,7 @@
 #define WEIR_SHUFFLE_ELEMENT_H
 
 #include <stdint.h>
+#include <string.h>
 
 enum element_kind {
     ELEMENT_RECORD = 0,
@@ -32,6 +33,39 @@ struct element_barrier {
 static inline uint32_t element_padded(uint32_t payload_bytes)
 {
     return (uint32_t)sizeof(struct element_header) + ((payload_bytes + 7u) & ~7u);
+}
+
+/* memcpy for the sizes that records mostly have, without a call: pieces that overlap at the end. */
+static inline void element_copy(unsigned char *to, const unsigned char *from, uint32_t size)
+{
+    if (size - 8u > 56u) { /* below 8 or above 64 */
+        if (size)
+            memcpy(to, from, size);
+        return;
+    }
+    if (size < 16) {
+        uint64_t first, last;
+        memcpy(&first, from, 8);
+        memcpy(&last, from + size - 8, 8);
+        memcpy(to, &first, 8);
+        memcpy(to + size - 8, &last, 8);
+        return;
+    }
+    for (uint32_t at = 0; at + 16 < size; at += 16)
+        memcpy(to + at, from + at, 16);
+    memcpy(to + size - 16, from + size - 16, 16);
+}
+
+/* Writes an element where there is room for it (at a multiple of 8), the padding as zeros; returns its bytes.
+ */
+static inline uint32_t element_append(unsigned char *at, struct element_header header,
+                                      const unsigned char *payload)
+{
+    uint32_t padded = element_padded(header.size);
+    memset(at + padded - 8, 0, 8); /* first, as it may lie under the end of the payload, or of the header */
+    memcpy(at, &header, sizeof header);
+    element_copy(at + sizeof header, payload, header.size);
+    return padded;
 }
 
 #endif

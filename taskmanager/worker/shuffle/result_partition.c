@@ -77,12 +77,7 @@ static void append(struct result_partition *partition, uint32_t channel, struct 
     struct buffer *buffer = partition->current[channel];
     uint32_t padded = element_padded(header.size);
     assert(padded <= BUFFER_SIZE_BYTES - buffer->size);
-    unsigned char *at = buffer->data + buffer->size;
-    memcpy(at, &header, sizeof header);
-    if (header.size)
-        memcpy(at + sizeof header, payload, header.size);
-    memset(at + sizeof header + header.size, 0, padded - sizeof header - header.size);
-    buffer->size += padded;
+    buffer->size += element_append(buffer->data + buffer->size, header, payload);
     partition->bytes += padded;
     if (BUFFER_SIZE_BYTES - buffer->size < sizeof(struct element_header))
         push_current(partition, channel);
@@ -118,8 +113,8 @@ static void write_fragments(struct result_partition *partition, uint32_t channel
     }
 }
 
-void result_partition_write(struct result_partition *partition, uint32_t channel, uint32_t key_hash,
-                            int64_t timestamp, const void *data, uint32_t size)
+void result_partition_write_slowly(struct result_partition *partition, uint32_t channel, uint32_t key_hash,
+                                   int64_t timestamp, const void *data, uint32_t size)
 {
     assert(channel < partition->channel_count);
     struct element_header header = {

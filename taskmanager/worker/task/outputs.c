@@ -41,11 +41,10 @@ static void edge_init(struct output_edge *edge, const struct task_output *output
         .max_parallelism = output->max_parallelism,
         .next_channel = setup->subtask % output->channel_count,
         .record_type = setup->record_type,
-        .key_field_count = output->key_field_count,
     };
     if (output->strategy == WEIR__SHIP_STRATEGY__SHIP_HASH) {
         memcpy(edge->key_fields, output->key_fields, output->key_field_count * sizeof *edge->key_fields);
-        edge->key_scratch = xmalloc(RECORD_KEY_MAX_BYTES);
+        key_reader_init(&edge->key, setup->record_type, edge->key_fields, output->key_field_count);
     }
     uint32_t buffers =
         setup->config->buffers_per_channel * output->channel_count + setup->config->floating_buffers;
@@ -73,7 +72,7 @@ void outputs_deinit(struct outputs *outputs)
 {
     for (uint32_t i = 0; i < outputs->count; i++) {
         result_partition_deinit(&outputs->edges[i].partition);
-        free(outputs->edges[i].key_scratch);
+        key_reader_deinit(&outputs->edges[i].key);
     }
     free(outputs->edges);
     *outputs = (struct outputs){0};
@@ -94,19 +93,25 @@ bool outputs_find_room(struct outputs *outputs)
     return true;
 }
 
+/* The channel to the owner of the key's group. A single channel leads to the owner of all. */
+static inline uint32_t channel_of(const struct output_edge *edge, uint32_t key_hash)
+{
+    if (edge->partition.channel_count == 1)
+        return 0;
+    uint32_t group = key_group_of(key_hash, edge->max_parallelism);
+    return key_group_owner(group, edge->partition.channel_count, edge->max_parallelism);
+}
+
 static int emit_hashed(struct output_edge *edge, const void *record, uint32_t size, int64_t timestamp_ms,
                        struct error *err)
 {
     const unsigned char *key;
     uint32_t key_size;
-    if (record_key(edge->record_type, edge->key_fields, edge->key_field_count, record, edge->key_scratch,
-                   RECORD_KEY_MAX_BYTES, &key, &key_size))
+    if (key_reader_get(&edge->key, record, &key, &key_size))
         return error_set(err, WEIR_E_LIMIT, "the key of a record '%s' is larger than %d bytes",
                          edge->record_type->name, RECORD_KEY_MAX_BYTES);
     uint32_t hash = hash_key(key, key_size);
-    uint32_t group = key_group_of(hash, edge->max_parallelism);
-    uint32_t channel = key_group_owner(group, edge->partition.channel_count, edge->max_parallelism);
-    result_partition_write(&edge->partition, channel, hash, timestamp_ms, record, size);
+    result_partition_write(&edge->partition, channel_of(edge, hash), hash, timestamp_ms, record, size);
     return 0;
 }
 

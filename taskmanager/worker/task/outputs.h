@@ -3,6 +3,7 @@
 #ifndef WEIR_TASK_OUTPUTS_H
 #define WEIR_TASK_OUTPUTS_H
 
+#include "common/api/key_reader.h"
 #include "taskmanager/worker/shuffle/result_partition.h"
 #include "taskmanager/worker/task/task.h"
 
@@ -12,9 +13,8 @@ struct output_edge {
     uint32_t max_parallelism;
     uint32_t next_channel; /* REBALANCE */
     const weir_record_type *record_type;
-    uint32_t key_field_count; /* HASH */
-    uint32_t key_fields[KEY_FIELDS_MAX];
-    unsigned char *key_scratch; /* HASH; owned, RECORD_KEY_MAX_BYTES */
+    uint32_t key_fields[KEY_FIELDS_MAX]; /* HASH */
+    struct key_reader key;               /* HASH */
 };
 
 struct outputs {
@@ -22,7 +22,7 @@ struct outputs {
     uint32_t count;
     uint64_t records;  /* emitted */
     bool room_is_sure; /* every pool has had a free buffer since nothing was taken from it */
-    bool idle;        /* as last told */
+    bool idle;         /* as last told */
 };
 
 struct outputs_setup {

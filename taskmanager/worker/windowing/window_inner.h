@@ -2,6 +2,7 @@
 #ifndef WEIR_WINDOWING_WINDOW_INNER_H
 #define WEIR_WINDOWING_WINDOW_INNER_H
 
+#include "common/api/key_reader.h"
 #include "taskmanager/worker/operators/operator.h"
 #include "taskmanager/worker/state/slice_state.h"
 
@@ -18,9 +19,9 @@ struct window_operator {
      * where states of several subtasks came together. NULL when watermark_ms says it all. */
     int64_t *floors;
     int64_t highest_floor;
-    uint32_t fire_entry;    /* of the first slice: the next to emit */
-    unsigned char *result;  /* owned; of result_type */
-    unsigned char *scratch; /* owned; for keys of several fields */
+    uint32_t fire_entry;   /* of the first slice: the next to emit */
+    unsigned char *result; /* owned; of result_type */
+    struct key_reader key;
 };
 
 /* window_state.c */

@@ -83,11 +83,9 @@ static enum operator_progress window_process(struct operator_instance *op, const
         atomic_fetch_add_explicit(&op->setup.metrics->late_records_dropped, 1, memory_order_relaxed);
         return OPERATOR_DONE;
     }
-    const struct stream_node *node = op->setup.node;
     const unsigned char *key;
     uint32_t key_size;
-    if (unlikely(record_key(node->input_type, node->key_fields, node->key_field_count, record->data,
-                            window->scratch, RECORD_KEY_MAX_BYTES, &key, &key_size))) {
+    if (unlikely(key_reader_get(&window->key, record->data, &key, &key_size))) {
         error_set(op->setup.error, WEIR_E_LIMIT, "a key is larger than %d bytes", RECORD_KEY_MAX_BYTES);
         return OPERATOR_FAILED;
     }
@@ -196,7 +194,7 @@ static void window_close(struct operator_instance *op)
     slice_state_deinit(&window->state);
     free(window->floors);
     free(window->result);
-    free(window->scratch);
+    key_reader_deinit(&window->key);
     free(window);
 }
 
@@ -256,7 +254,8 @@ int window_operator_new(const struct operator_setup *setup, struct operator_inst
     window->function = options->window;
     window->size_ms = options->size_ms;
     window->watermark_ms = INT64_MIN;
-    window->scratch = xmalloc(RECORD_KEY_MAX_BYTES);
+    key_reader_init(&window->key, setup->node->input_type, setup->node->key_fields,
+                    setup->node->key_field_count);
     if (aggregate->result_type)
         window->result = xcalloc(1, aggregate->result_type->size + 1);
     slice_state_init(&window->state, aggregate->accumulator->size);
