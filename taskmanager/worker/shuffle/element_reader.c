@@ -27,11 +27,6 @@ void element_reader_deinit(struct element_reader *reader)
     reader->assembly = NULL;
 }
 
-bool element_reader_at_end_of_buffer(const struct element_reader *reader)
-{
-    return !reader->buffer || reader->buffer->position >= reader->buffer->size;
-}
-
 static void release_if_read(struct element_reader *reader)
 {
     if (reader->buffer && reader->buffer->position >= reader->buffer->size) {

@@ -18,17 +18,6 @@ void chain_fail(struct chain *chain, struct chain_link *link)
         chain->failed_link = (int32_t)link->index;
 }
 
-enum operator_progress chain_link_process(struct chain_link *link, const struct record_ref *record)
-{
-    link->context.record_timestamp = record->timestamp;
-    enum operator_progress progress = link->ops->process(link->op, record);
-    if (progress == OPERATOR_FAILED || link->chain->failed_link >= 0) {
-        chain_fail(link->chain, link);
-        return OPERATOR_FAILED;
-    }
-    return progress;
-}
-
 static void wait_for_link(struct chain_link *link, const struct record_ref *record)
 {
     pending_records_add(&link->pending, record);
@@ -65,11 +54,6 @@ static int link_emit(weir_collector *collector, const void *record, uint32_t siz
     }
 }
 
-enum operator_progress chain_process(struct chain *chain, const struct record_ref *record)
-{
-    return chain_link_process(&chain->links[0], record);
-}
-
 enum operator_progress chain_drain_link(struct chain_link *link)
 {
     while (!pending_records_empty(&link->pending)) {
@@ -91,14 +75,6 @@ enum operator_progress chain_drain(struct chain *chain)
             return progress;
     }
     return OPERATOR_DONE;
-}
-
-bool chain_has_pending(const struct chain *chain)
-{
-    for (uint32_t i = 1; i < chain->count; i++)
-        if (!pending_records_empty(&chain->links[i].pending))
-            return true;
-    return false;
 }
 
 /* ---- what operators may ask of the task

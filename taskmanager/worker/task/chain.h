@@ -67,8 +67,25 @@ int chain_open(struct chain *chain, struct error *err) WEIR_CHECK;
 void chain_close(struct chain *chain);
 bool chain_is_source(const struct chain *chain);
 
+/* Remembers the link that failed first. */
+void chain_fail(struct chain *chain, struct chain_link *link);
+static inline enum operator_progress chain_link_process(struct chain_link *link,
+                                                        const struct record_ref *record)
+{
+    link->context.record_timestamp = record->timestamp;
+    enum operator_progress progress = link->ops->process(link->op, record);
+    if (__builtin_expect(progress == OPERATOR_FAILED || link->chain->failed_link >= 0, false)) {
+        chain_fail(link->chain, link);
+        return OPERATOR_FAILED;
+    }
+    return progress;
+}
+
 /* One input record. DONE, AGAIN (not taken: give it again) or FAILED. */
-enum operator_progress chain_process(struct chain *chain, const struct record_ref *record);
+static inline enum operator_progress chain_process(struct chain *chain, const struct record_ref *record)
+{
+    return chain_link_process(&chain->links[0], record);
+}
 /* Records waiting inside the chain: DONE when none is left. */
 enum operator_progress chain_drain(struct chain *chain);
 /* Begins an action; there is none under way. value: watermark, time, or checkpoint id. link: of a timer. */
@@ -76,7 +93,13 @@ void chain_begin(struct chain *chain, enum chain_action_kind kind, uint32_t link
 /* Goes on with the action under way; DONE when it is through. */
 enum operator_progress chain_continue(struct chain *chain);
 void chain_drop_action(struct chain *chain);
-bool chain_has_pending(const struct chain *chain);
+static inline bool chain_has_pending(const struct chain *chain)
+{
+    for (uint32_t i = 1; i < chain->count; i++)
+        if (!pending_records_empty(&chain->links[i].pending))
+            return true;
+    return false;
+}
 
 enum source_status chain_poll(struct chain *chain, uint32_t budget);
 int64_t chain_next_deadline(const struct chain *chain);
