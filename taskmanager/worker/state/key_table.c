@@ -45,8 +45,7 @@ static struct key_slot *probe(const struct key_table *table, uint32_t hash, cons
         if (slot->hash != hash)
             continue;
         const struct key_entry *entry = key_table_entry(table, slot->entry - 1);
-        if (entry->key_size == key_size &&
-            (key_size == 0 || memcmp(key_table_key(table, entry), key, key_size) == 0))
+        if (key_table_is_key(table, entry, key, key_size))
             return slot;
     }
 }
@@ -67,6 +66,20 @@ static void grow_slots(struct key_table *table)
     }
 }
 
+static uint64_t arena_add(struct key_table *table, const void *key, uint32_t key_size)
+{
+    if (key_size > table->arena_capacity - table->arena_used) {
+        uint64_t capacity = table->arena_capacity ? 2 * table->arena_capacity : FIRST_ARENA_BYTES;
+        table->arena_capacity =
+            capacity > table->arena_used + key_size ? capacity : table->arena_used + key_size;
+        table->arena = xrealloc(table->arena, table->arena_capacity);
+    }
+    uint64_t offset = table->arena_used;
+    memcpy(table->arena + offset, key, key_size);
+    table->arena_used += key_size;
+    return offset;
+}
+
 static struct key_entry *append_entry(struct key_table *table, uint32_t hash, const void *key,
                                       uint32_t key_size)
 {
@@ -74,25 +87,18 @@ static struct key_entry *append_entry(struct key_table *table, uint32_t hash, co
         table->entry_capacity = table->entry_capacity ? 2 * table->entry_capacity : FIRST_SLOTS / 2;
         table->entries = xrealloc(table->entries, (size_t)table->entry_capacity * table->stride);
     }
-    if (key_size > table->arena_capacity - table->arena_used) {
-        uint64_t capacity = table->arena_capacity ? 2 * table->arena_capacity : FIRST_ARENA_BYTES;
-        table->arena_capacity =
-            capacity > table->arena_used + key_size ? capacity : table->arena_used + key_size;
-        table->arena = xrealloc(table->arena, table->arena_capacity);
-    }
     struct key_entry *entry = key_table_entry(table, table->count++);
-    entry->key_offset = table->arena_used;
-    entry->key_size = key_size;
-    entry->hash = hash;
+    *entry = (struct key_entry){.key_size = key_size, .hash = hash};
     memset(entry->accumulator, 0, table->stride - sizeof *entry);
-    if (key_size)
-        memcpy(table->arena + table->arena_used, key, key_size);
-    table->arena_used += key_size;
+    if (key_size > KEY_INLINE_BYTES)
+        entry->key_offset = arena_add(table, key, key_size);
+    else if (key_size)
+        memcpy(entry->key, key, key_size);
     return entry;
 }
 
-void *key_table_get_or_add(struct key_table *table, uint32_t hash, const void *key, uint32_t key_size,
-                           bool *ret_added)
+void *key_table_search_or_add(struct key_table *table, uint32_t hash, const void *key, uint32_t key_size,
+                              bool *ret_added)
 {
     if (!table->slots)
         grow_slots(table);

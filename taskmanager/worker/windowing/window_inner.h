@@ -19,6 +19,10 @@ struct window_operator {
      * where states of several subtasks came together. NULL when watermark_ms says it all. */
     int64_t *floors;
     int64_t highest_floor;
+    /* The slice of the last record, for the next one: no division, no search. Until event time moves on. */
+    struct state_slice *near;
+    int64_t near_last_ms;  /* the last millisecond of its window */
+    uint64_t near_size_ms; /* 0: ask anew */
     uint32_t fire_entry;   /* of the first slice: the next to emit */
     unsigned char *result; /* owned; of result_type */
     struct key_reader key;

@@ -53,6 +53,28 @@ static bool is_late(const struct window_operator *window, int64_t end_ms, uint32
     return end_ms - 1 <= window_group_watermark(window, group);
 }
 
+/* The slice of a record that is not in the one of the record before; NULL: the record is late. */
+static struct state_slice *find_slice(struct window_operator *window, int64_t timestamp_ms, uint32_t key_hash)
+{
+    int64_t end_ms = window_end(timestamp_ms, window->size_ms);
+    if (is_late(window, end_ms, key_hash))
+        return NULL;
+    struct state_slice *slice = slice_state_get(&window->state, end_ms);
+    window->near = slice;
+    window->near_last_ms = end_ms - 1;
+    /* At the end of time the end is not where the window's length would put it; while key groups have
+     * watermarks of their own, each record is asked whether it is late. */
+    bool near = end_ms != INT64_MAX && !window->floors;
+    window->near_size_ms = near ? (uint64_t)window->size_ms : 0;
+    return slice;
+}
+
+/* Event time moved on, or slices went. */
+static void forget_near(struct window_operator *window)
+{
+    window->near_size_ms = 0;
+}
+
 /* What the hash of a key that is new here must be: it came with the record, perhaps over a network, and
  * decides where the key's state goes. */
 static int check_new_key(const struct window_operator *window, uint32_t hash, const unsigned char *key,
@@ -78,8 +100,10 @@ static enum operator_progress window_process(struct operator_instance *op, const
                   "a record has no timestamp: event time windows need a source with a watermark strategy");
         return OPERATOR_FAILED;
     }
-    int64_t end_ms = window_end(timestamp_ms, window->size_ms);
-    if (unlikely(is_late(window, end_ms, record->key_hash))) {
+    struct state_slice *slice = window->near;
+    if (unlikely((uint64_t)window->near_last_ms - (uint64_t)timestamp_ms >= window->near_size_ms))
+        slice = find_slice(window, timestamp_ms, record->key_hash);
+    if (unlikely(!slice)) {
         atomic_fetch_add_explicit(&op->setup.metrics->late_records_dropped, 1, memory_order_relaxed);
         return OPERATOR_DONE;
     }
@@ -89,7 +113,6 @@ static enum operator_progress window_process(struct operator_instance *op, const
         error_set(op->setup.error, WEIR_E_LIMIT, "a key is larger than %d bytes", RECORD_KEY_MAX_BYTES);
         return OPERATOR_FAILED;
     }
-    struct state_slice *slice = slice_state_get(&window->state, end_ms);
     bool added;
     void *accumulator = key_table_get_or_add(&slice->table, record->key_hash, key, key_size, &added);
     if (unlikely(added) && check_new_key(window, record->key_hash, key, key_size))
@@ -127,6 +150,7 @@ static int fire_entry(struct window_operator *window, const struct state_slice *
 /* All slices that end at or before until_ms (exclusive ends), from where the last call stopped. */
 static enum operator_progress fire(struct window_operator *window, int64_t until_ms)
 {
+    forget_near(window);
     struct operator_setup *setup = &window->base.setup;
     struct state_slice *slice;
     while ((slice = slice_state_first(&window->state)) && slice->end_ms <= until_ms) {
