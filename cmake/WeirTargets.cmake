@@ -18,7 +18,7 @@ add_library(weir_options INTERFACE)
 target_include_directories(weir_options INTERFACE ${CMAKE_SOURCE_DIR} ${CMAKE_SOURCE_DIR}/include)
 target_compile_definitions(weir_options INTERFACE _GNU_SOURCE WEIR_VERSION="${PROJECT_VERSION}")
 target_compile_options(weir_options INTERFACE -Wall -Wextra -Wconversion -Wno-sign-conversion -Wshadow
-                       -Wstrict-prototypes -Wmissing-prototypes -Wformat=2 -fno-omit-frame-pointer -fno-strict-aliasing
+                       -Wstrict-prototypes -Wmissing-prototypes -Wformat=2 -fno-omit-frame-pointer -fno-strict-aliasing -fno-semantic-interposition
                        $<$<BOOL:${WEIR_WERROR}>:-Werror>)
 if(WEIR_SANITIZE)
   add_compile_options(-fsanitize=address,undefined -fno-sanitize-recover=undefined)

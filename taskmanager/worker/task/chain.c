@@ -24,34 +24,35 @@ static void wait_for_link(struct chain_link *link, const struct record_ref *reco
     link->chain->setup.outputs->room_is_sure = false;
 }
 
-/* The collector of every link: to the next operator, or out. */
-static int link_emit(weir_collector *collector, const void *record, uint32_t size, int64_t timestamp_ms)
+/* The collector of the last link: out. */
+static int emit_out(weir_collector *collector, const void *record, uint32_t size, int64_t timestamp_ms)
 {
     struct chain_link *link = collector->self;
     struct chain *chain = link->chain;
-    if (chain->failed_link >= 0)
+    if (__builtin_expect(chain->failed_link >= 0, false))
         return WEIR_E_USER_CODE;
-    if (link->index + 1 == chain->count) {
-        int rc = outputs_emit(chain->setup.outputs, record, size, timestamp_ms, &link->error);
-        if (rc)
-            chain_fail(chain, link);
-        return rc;
-    }
+    int rc = outputs_emit(chain->setup.outputs, record, size, timestamp_ms, &link->error);
+    if (__builtin_expect(rc != 0, false))
+        chain_fail(chain, link);
+    return rc;
+}
+
+/* Of every other link: to the next operator. */
+static int emit_to_next(weir_collector *collector, const void *record, uint32_t size, int64_t timestamp_ms)
+{
+    struct chain_link *link = collector->self;
+    if (__builtin_expect(link->chain->failed_link >= 0, false))
+        return WEIR_E_USER_CODE;
     struct chain_link *next = link + 1;
     struct record_ref ref = {.data = record, .size = size, .timestamp = timestamp_ms};
-    if (!pending_records_empty(&next->pending)) {
+    if (__builtin_expect(!pending_records_empty(&next->pending), false)) {
         wait_for_link(next, &ref);
         return 0;
     }
-    switch (chain_link_process(next, &ref)) {
-    case OPERATOR_DONE:
-        return 0;
-    case OPERATOR_AGAIN:
+    enum operator_progress progress = chain_link_process(next, &ref);
+    if (__builtin_expect(progress == OPERATOR_AGAIN, false))
         wait_for_link(next, &ref);
-        return 0;
-    default:
-        return WEIR_E_USER_CODE;
-    }
+    return progress == OPERATOR_FAILED ? WEIR_E_USER_CODE : 0;
 }
 
 enum operator_progress chain_drain_link(struct chain_link *link)
@@ -143,7 +144,7 @@ static int link_init(struct chain_link *link, const struct chain_setup *setup, s
             return error_set(err, WEIR_E_NO_MEMORY, "no memory for a record of %u bytes",
                              setup->max_record_bytes);
         link->collector = (weir_collector){
-            .emit = link_emit,
+            .emit = last ? emit_out : emit_to_next,
             .self = link,
             .context = &link->context,
             .type = link->node->output_type,

@@ -96,16 +96,21 @@ static enum work open_task(struct task *task)
 /* ---- coming to rest
  * -------------------------------------------------------------------------------------------------- */
 
-static enum work take_record(struct task *task)
+static inline enum operator_progress process_element(struct task *task, const struct element *element)
 {
-    const struct element *element = &task->event.element;
     struct record_ref record = {.data = element->data,
                                 .size = element->size,
                                 .key_hash = element->key_hash,
                                 .timestamp = element->timestamp};
     enum operator_progress progress = chain_process(&task->chain, &record);
-    task->event_pending = progress == OPERATOR_AGAIN;
     task->records_in += progress == OPERATOR_DONE;
+    return progress;
+}
+
+static enum work take_record(struct task *task)
+{
+    enum operator_progress progress = process_element(task, &task->event.element);
+    task->event_pending = progress == OPERATOR_AGAIN;
     return after(task, progress);
 }
 
@@ -212,14 +217,19 @@ static enum work on_event(struct task *task)
  * *left of them. Most of a task's time is spent here. */
 static enum work take_records(struct task *task, uint32_t *left)
 {
-    enum work work = WORK_AT_REST;
-    for (; *left > 0 && work == WORK_AT_REST; --*left) {
+    for (; *left > 0; --*left) {
+        struct element element;
         if (!outputs_have_room(&task->outputs) || chain_has_pending(&task->chain) ||
-            !input_gate_next_record(&task->gate, &task->event.element))
+            !input_gate_next_record(&task->gate, &element))
             break;
-        work = take_record(task);
+        enum operator_progress progress = process_element(task, &element);
+        if (__builtin_expect(progress != OPERATOR_DONE, false)) {
+            task->event.element = element;
+            task->event_pending = progress == OPERATOR_AGAIN;
+            return after(task, progress);
+        }
     }
-    return work;
+    return WORK_AT_REST;
 }
 
 /* Up to a buffer, or as many elements as the budget has. *ret_did: whether there was any. */
