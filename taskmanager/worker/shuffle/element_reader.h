@@ -45,30 +45,51 @@ void element_reader_init(struct element_reader *reader, struct channel *channel,
 void element_reader_deinit(struct element_reader *reader);
 enum element_status element_reader_next(struct element_reader *reader, struct element *ret_element,
                                         struct error *err);
-/* The next element, if it is a record that lies whole in the buffer being read and needs no check. false:
- * element_reader_next says what comes, with *ret_element untouched. */
-static inline bool element_reader_next_in_buffer(struct element_reader *reader, struct element *ret_element)
+/* A run of records in the buffer being read, behind the element just yielded: as long as they lie whole in it
+ * and need no check. Between begin and end the reader itself is not used; the records are valid until its
+ * next use. */
+struct element_run {
+    const unsigned char *at;
+    const unsigned char *end;
+};
+
+static inline struct element_run element_reader_begin_run(const struct element_reader *reader)
 {
-    struct buffer *buffer = reader->buffer;
+    const struct buffer *buffer = reader->buffer;
     if (!buffer || reader->check || reader->assembling)
-        return false;
-    uint32_t left = buffer->size - buffer->position;
-    if (left < sizeof(struct element_header))
-        return false;
+        return (struct element_run){0};
+    return (struct element_run){buffer->data + buffer->position, buffer->data + buffer->size};
+}
+
+/* false: the run has ended; element_reader_next says what comes. */
+static inline bool element_run_next(struct element_run *run, struct element *ret_element)
+{
+    size_t left = (size_t)(run->end - run->at);
     struct element_header header;
-    const unsigned char *at = buffer->data + buffer->position;
-    memcpy(&header, at, sizeof header);
+    if (left < sizeof header)
+        return false;
+    memcpy(&header, run->at, sizeof header);
     uint32_t padded = element_padded(header.size);
     if (header.kind != ELEMENT_RECORD || padded > left)
         return false;
-    buffer->position += padded;
-    reader->bytes += padded;
-    ret_element->kind = ELEMENT_RECORD;
-    ret_element->key_hash = header.key_hash;
-    ret_element->timestamp = header.timestamp;
-    ret_element->data = at + sizeof header;
-    ret_element->size = header.size;
+    *ret_element = (struct element){
+        .kind = ELEMENT_RECORD,
+        .key_hash = header.key_hash,
+        .timestamp = header.timestamp,
+        .data = run->at + sizeof header,
+        .size = header.size,
+    };
+    run->at += padded;
     return true;
+}
+
+static inline void element_reader_end_run(struct element_reader *reader, const struct element_run *run)
+{
+    if (!run->at)
+        return;
+    uint32_t position = (uint32_t)(run->at - reader->buffer->data);
+    reader->bytes += position - reader->buffer->position;
+    reader->buffer->position = position;
 }
 /* True when the last element was the last of its buffer: a good moment for a task to look around. */
 static inline bool element_reader_at_end_of_buffer(const struct element_reader *reader)

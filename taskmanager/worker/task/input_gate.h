@@ -75,18 +75,23 @@ void input_gate_init(struct input_gate *gate, const struct gate_input *inputs, u
 void input_gate_deinit(struct input_gate *gate);
 void input_gate_next(struct input_gate *gate, int64_t now_ms, struct gate_event *ret_event,
                      struct error *err);
-/* After a GATE_RECORD: the next one, if it is in the same buffer and nothing else is to be told before it.
- * false: ask input_gate_next. */
-static inline bool input_gate_next_record(struct input_gate *gate, struct element *ret_element)
+/* After a GATE_RECORD: the records behind it in the same buffer, with nothing to be told in between (none if
+ * it was the last). Between begin and end the gate itself is not used. */
+static inline struct element_run input_gate_begin_run(const struct input_gate *gate)
+{
+    if (gate->buffer_ended)
+        return (struct element_run){0};
+    return element_reader_begin_run(&gate->channels[gate->current].reader);
+}
+static inline void input_gate_end_run(struct input_gate *gate, const struct element_run *run)
 {
     struct element_reader *reader = &gate->channels[gate->current].reader;
-    if (gate->buffer_ended || !element_reader_next_in_buffer(reader, ret_element))
-        return false;
-    if (element_reader_at_end_of_buffer(reader)) {
-        gate->buffer_ended = true;
+    if (gate->buffer_ended)
+        return;
+    element_reader_end_run(reader, run);
+    gate->buffer_ended = element_reader_at_end_of_buffer(reader);
+    if (gate->buffer_ended)
         gate->current = gate->current + 1 == gate->channel_count ? 0 : gate->current + 1;
-    }
-    return true;
 }
 /* The checkpoint is no longer wanted: blocked channels are read again, barriers of it are ignored. */
 void input_gate_abort(struct input_gate *gate, uint64_t checkpoint_id);

@@ -217,19 +217,23 @@ static enum work on_event(struct task *task)
  * *left of them. Most of a task's time is spent here. */
 static enum work take_records(struct task *task, uint32_t *left)
 {
+    struct element_run run = input_gate_begin_run(&task->gate);
+    enum operator_progress progress = OPERATOR_DONE;
+    struct element element;
     for (; *left > 0; --*left) {
-        struct element element;
         if (!outputs_have_room(&task->outputs) || chain_has_pending(&task->chain) ||
-            !input_gate_next_record(&task->gate, &element))
+            !element_run_next(&run, &element))
             break;
-        enum operator_progress progress = process_element(task, &element);
-        if (__builtin_expect(progress != OPERATOR_DONE, false)) {
-            task->event.element = element;
-            task->event_pending = progress == OPERATOR_AGAIN;
-            return after(task, progress);
-        }
+        progress = process_element(task, &element);
+        if (__builtin_expect(progress != OPERATOR_DONE, false))
+            break;
     }
-    return WORK_AT_REST;
+    input_gate_end_run(&task->gate, &run);
+    if (progress == OPERATOR_AGAIN) {
+        task->event.element = element;
+        task->event_pending = true;
+    }
+    return after(task, progress);
 }
 
 /* Up to a buffer, or as many elements as the budget has. *ret_did: whether there was any. */
