@@ -135,6 +135,7 @@ def main():
     parser = argparse.ArgumentParser(prog="bench/run.sh", description=__doc__)
     parser.add_argument("scenario", nargs="*", help=f"of {', '.join(SCENARIOS)}; default: all")
     parser.add_argument("--pairs", type=int, default=5, help="alternating pairs of Weir and reference (default 5)")
+    parser.add_argument("--records", type=int, help="millions of records a run (default: by scenario)")
     parser.add_argument("--rest-port", type=int, default=18081)
     parser.add_argument("--rpc-port", type=int, default=16123)
     parser.add_argument("--build", type=pathlib.Path, required=True, help=argparse.SUPPRESS)
@@ -151,6 +152,7 @@ def main():
         for name in options.scenario or SCENARIOS:
             rows = []
             for keys, count in SCENARIOS[name]:
+                count = options.records * 1_000_000 if options.records else count
                 rows.append(measure(cluster, options.build, keys, count, options.pairs))
                 print_row(name, rows[-1])
             report = {"scenario": name, "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),

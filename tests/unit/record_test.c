@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "common/api/key_reader.h"
 #include "common/api/record.h"
 #include "common/api/user_context.h"
 #include "common/base/id.h"
@@ -252,6 +253,16 @@ static void keys(void **state)
         assert_memory_equal(data, cases[i].bytes, size);
         assert_int_equal(data >= f.block && data <= f.block + BLOCK_BYTES, cases[i].in_record);
         assert_int_equal(record_key_check(&event_type, cases[i].fields, cases[i].count, data, size), 0);
+
+        struct key_reader reader;
+        const unsigned char *read = NULL;
+        uint32_t read_size = 0;
+        key_reader_init(&reader, &event_type, cases[i].fields, cases[i].count);
+        assert_int_equal(key_reader_get(&reader, e, &read, &read_size), 0);
+        assert_int_equal(read_size, size);
+        assert_memory_equal(read, data, size);
+        assert_int_equal(read >= f.block && read <= f.block + BLOCK_BYTES, cases[i].in_record);
+        key_reader_deinit(&reader);
 
         weir_key key = {data, size, cases[i].count, &event_type, cases[i].fields};
         for (uint32_t k = 0; k < cases[i].count; k++) {

@@ -262,6 +262,54 @@ static void elements_come_as_they_were_sent(void **state)
     }
 }
 
+/* Records of all small sizes, each in memory of exactly its size: what lies in the buffer is header, record
+ * and zeros, and a run of them is what the reader would have said one by one. */
+static void small_records_are_copied_exactly(void **state)
+{
+    (void)state;
+    enum { SIZES = 100 };
+    struct channel *channel = channel_new((struct channel_id){0}, 0);
+    struct result_partition partition;
+    result_partition_init(&partition, &channel, 1, 2, NULL);
+    result_partition_write(&partition, 0, 0, 0, "the first", 9);
+    struct buffer *buffer = partition.current[0];
+    memset(buffer->data + buffer->size, 0xff, BUFFER_SIZE_BYTES - buffer->size); /* must not shine through */
+    for (uint32_t size = 0; size < SIZES; size++) {
+        unsigned char *record = xmalloc(size ? size : 1);
+        memset(record, 1 + (int)size, size);
+        result_partition_write(&partition, 0, size, -(int64_t)size, record, size);
+        free(record);
+    }
+    result_partition_flush(&partition);
+
+    struct element_reader reader;
+    struct element element;
+    struct error err = {0};
+    element_reader_init(&reader, channel, MAX_RECORD);
+    assert_int_equal(element_reader_next(&reader, &element, &err), ELEMENT_READY);
+    struct element_run run = element_reader_begin_run(&reader);
+    for (uint32_t size = 0; size < SIZES; size++) {
+        assert_true(element_run_next(&run, &element));
+        assert_int_equal(element.kind, ELEMENT_RECORD);
+        assert_int_equal(element.size, size);
+        assert_int_equal(element.key_hash, size);
+        assert_int_equal(element.timestamp, -(int64_t)size);
+        const unsigned char *data = element.data;
+        for (uint32_t at = 0; at < size; at++)
+            assert_int_equal(data[at], 1 + size);
+        for (uint32_t at = size; at % 8; at++)
+            assert_int_equal(data[at], 0);
+    }
+    assert_false(element_run_next(&run, &element));
+    element_reader_end_run(&reader, &run);
+    assert_true(element_reader_at_end_of_buffer(&reader));
+    assert_int_equal(reader.bytes, partition.bytes);
+    assert_int_equal(element_reader_next(&reader, &element, &err), ELEMENT_NONE);
+    element_reader_deinit(&reader);
+    result_partition_deinit(&partition);
+    channel_free(channel);
+}
+
 static void room_follows_the_pool(void **state)
 {
     (void)state;
@@ -421,6 +469,7 @@ int main(void)
         cmocka_unit_test(bounded_channel_refuses_and_tells),
         cmocka_unit_test(growing_channel_keeps_the_order),
         cmocka_unit_test(elements_come_as_they_were_sent),
+        cmocka_unit_test(small_records_are_copied_exactly),
         cmocka_unit_test(room_follows_the_pool),
         cmocka_unit_test(hostile_buffers_are_refused),
         cmocka_unit_test(random_bytes_do_no_harm),

@@ -64,6 +64,38 @@ static void table_counts_like_an_array(void **state)
     key_table_deinit(&table);
 }
 
+/* Keys of every length around those that are compared by words and kept in the entry: each differs from the
+ * others of its length in one byte, and all have one hash. */
+static void keys_of_all_lengths_are_told_apart(void **state)
+{
+    (void)state;
+    enum { LENGTHS = 21 };
+    struct key_table table;
+    key_table_init(&table, 8);
+    for (int round = 0; round < 2; round++)
+        for (uint32_t length = 0; length < LENGTHS; length++)
+            for (uint32_t changed = 0; changed <= length; changed++) { /* length: none is */
+                char *key = xcalloc(1, length ? length : 1);           /* exact, for the sanitizer's eye */
+                if (changed < length)
+                    key[changed] = 'x';
+                bool added;
+                uint64_t *accumulator = key_table_get_or_add(&table, 7, key, length, &added);
+                assert_int_equal(added, round == 0);
+                if (added)
+                    *accumulator = length * 100 + changed;
+                assert_int_equal(*accumulator, length * 100 + changed);
+                assert_ptr_equal(accumulator, key_table_find(&table, 7, key, length));
+                const struct key_entry *entry =
+                    (const struct key_entry *)(const void *)((unsigned char *)accumulator -
+                                                             offsetof(struct key_entry, accumulator));
+                assert_int_equal(entry->key_size, length);
+                assert_memory_equal(key_table_key(&table, entry), key, length);
+                free(key);
+            }
+    assert_int_equal(table.count, LENGTHS * (LENGTHS + 1) / 2);
+    key_table_deinit(&table);
+}
+
 static void entries_are_in_order_of_insertion(void **state)
 {
     (void)state;
@@ -354,6 +386,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(table_counts_like_an_array),
+        cmocka_unit_test(keys_of_all_lengths_are_told_apart),
         cmocka_unit_test(entries_are_in_order_of_insertion),
         cmocka_unit_test(layouts_move_by_name),
         cmocka_unit_test(bad_layouts_are_refused),

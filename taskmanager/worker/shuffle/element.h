@@ -35,7 +35,8 @@ static inline uint32_t element_padded(uint32_t payload_bytes)
     return (uint32_t)sizeof(struct element_header) + ((payload_bytes + 7u) & ~7u);
 }
 
-/* memcpy for the sizes that records mostly have, without a call: pieces that overlap at the end. */
+/* memcpy for the sizes that records mostly have, without a call. By words, as fields were just stored by words:
+ * a wider load would wait for those stores to leave the core. */
 static inline void element_copy(unsigned char *to, const unsigned char *from, uint32_t size)
 {
     if (size - 8u > 56u) { /* below 8 or above 64 */
@@ -43,17 +44,13 @@ static inline void element_copy(unsigned char *to, const unsigned char *from, ui
             memcpy(to, from, size);
         return;
     }
-    if (size < 16) {
-        uint64_t first, last;
-        memcpy(&first, from, 8);
-        memcpy(&last, from + size - 8, 8);
-        memcpy(to, &first, 8);
-        memcpy(to + size - 8, &last, 8);
-        return;
+    uint64_t word;
+    for (uint32_t at = 0; at + 8 < size; at += 8) {
+        memcpy(&word, from + at, 8);
+        memcpy(to + at, &word, 8);
     }
-    for (uint32_t at = 0; at + 16 < size; at += 16)
-        memcpy(to + at, from + at, 16);
-    memcpy(to + size - 16, from + size - 16, 16);
+    memcpy(&word, from + size - 8, 8); /* may overlap the one before */
+    memcpy(to + size - 8, &word, 8);
 }
 
 /* Writes an element where there is room for it (at a multiple of 8), the padding as zeros; returns its bytes.
