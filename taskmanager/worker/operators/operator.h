@@ -42,6 +42,10 @@ struct operator_ops {
     /* Non-source: one record. OPERATOR_AGAIN: not taken (a full producer queue); the same record comes again
      * later. */
     enum operator_progress (*process)(struct operator_instance *op, const struct record_ref *record);
+    /* A record with this key hash comes soon, after a few others: a good time to ask memory for what it
+     * needs. false: not worth the call; don't call it again for a while. Changes nothing that can be
+     * observed. */
+    bool (*expect)(struct operator_instance *op, uint32_t key_hash);
     /* Source: emits up to budget records (and watermarks through setup.watermark_out). */
     enum source_status (*poll)(struct operator_instance *op, uint32_t budget);
     /* Event time has come to watermark_ms. OPERATOR_AGAIN: call again with the same value. Passed on to the

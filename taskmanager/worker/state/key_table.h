@@ -105,6 +105,19 @@ static inline void *key_table_get_or_add(struct key_table *table, uint32_t hash,
     return key_table_search_or_add(table, hash, key, key_size, ret_added);
 }
 
+/* Two hints for a key that is looked up a little later, so that the processor needn't wait for its memory:
+ * first its slot, then, when that has come, its entry. */
+static inline void key_table_expect_slot(const struct key_table *table, uint32_t hash)
+{
+    __builtin_prefetch(&table->slots[hash & table->slot_mask], 1);
+}
+static inline void key_table_expect_entry(const struct key_table *table, uint32_t hash)
+{
+    const struct key_slot *slot = &table->slots[hash & table->slot_mask];
+    if (slot->entry)
+        __builtin_prefetch(key_table_entry(table, slot->entry - 1), 1);
+}
+
 uint64_t key_table_bytes(const struct key_table *table); /* memory held */
 
 #endif

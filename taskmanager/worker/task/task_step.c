@@ -8,7 +8,7 @@
 
 #include "taskmanager/worker/task/task_inner.h"
 
-enum { BUDGET_MAX = 1024, STEP_LONG_MS = 10, STEP_SHORT_MS = 2 };
+enum { BUDGET_MAX = 1024, EXPECT_AHEAD = 16, STEP_LONG_MS = 10, STEP_SHORT_MS = 2 };
 
 enum work {
     WORK_AT_REST, /* nothing half-done */
@@ -213,17 +213,40 @@ static enum work on_event(struct task *task)
     return WORK_WAIT_INPUT;
 }
 
+/* Tells the first operator of one more record that comes; the run is empty when that is of no use (any more).
+ */
+static inline void expect_next(struct task *task, struct element_run *ahead)
+{
+    struct chain_link *link = &task->chain.links[0];
+    struct element element;
+    if (!element_run_next(ahead, &element) || !link->ops->expect(link->op, element.key_hash))
+        *ahead = (struct element_run){0};
+}
+
+/* A second cursor into the run, EXPECT_AHEAD records before the first. */
+static struct element_run begin_expecting(struct task *task, struct element_run run)
+{
+    if (!task->chain.links[0].ops->expect)
+        return (struct element_run){0};
+    for (int i = 0; i < EXPECT_AHEAD && run.at; i++)
+        expect_next(task, &run);
+    return run;
+}
+
 /* The records behind the one just taken, as long as nothing else has to be looked at in between; at most
  * *left of them. Most of a task's time is spent here. */
 static enum work take_records(struct task *task, uint32_t *left)
 {
     struct element_run run = input_gate_begin_run(&task->gate);
+    struct element_run ahead = begin_expecting(task, run);
     enum operator_progress progress = OPERATOR_DONE;
     struct element element;
     for (; *left > 0; --*left) {
         if (!outputs_have_room(&task->outputs) || chain_has_pending(&task->chain) ||
             !element_run_next(&run, &element))
             break;
+        if (ahead.at)
+            expect_next(task, &ahead);
         progress = process_element(task, &element);
         if (__builtin_expect(progress != OPERATOR_DONE, false))
             break;

@@ -6,6 +6,8 @@
 #include "taskmanager/worker/operators/operator.h"
 #include "taskmanager/worker/state/slice_state.h"
 
+enum { EXPECTED_COUNT = 8 }; /* a power of two */
+
 struct window_operator {
     struct operator_instance base;
     const weir_aggregate *aggregate;
@@ -23,6 +25,9 @@ struct window_operator {
     struct state_slice *near;
     int64_t near_last_ms;  /* the last millisecond of its window */
     uint64_t near_size_ms; /* 0: ask anew */
+    /* Hashes of coming records whose slots were asked for; their entries are when they are this old. */
+    uint32_t expected[EXPECTED_COUNT];
+    uint32_t expected_next;
     uint32_t fire_entry;   /* of the first slice: the next to emit */
     unsigned char *result; /* owned; of result_type */
     struct key_reader key;

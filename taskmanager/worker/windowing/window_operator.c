@@ -21,6 +21,8 @@
 
 #define unlikely(condition) __builtin_expect(!!(condition), 0)
 
+enum { EXPECT_SLOTS_MIN = 16 * 1024 }; /* with their entries about half a megabyte */
+
 /* The exclusive end of the window that holds a timestamp; INT64_MAX near the end of time. */
 static int64_t window_end(int64_t timestamp_ms, int64_t size_ms)
 {
@@ -119,6 +121,20 @@ static enum operator_progress window_process(struct operator_instance *op, const
         return OPERATOR_FAILED;
     window->aggregate->add(op->setup.context, accumulator, record->data);
     return operator_user_is_fine(op, 0) ? OPERATOR_DONE : operator_user_failed(op, "add", 0);
+}
+
+/* In a table that the processor's caches don't hold. */
+static bool window_expect(struct operator_instance *op, uint32_t key_hash)
+{
+    struct window_operator *window = (struct window_operator *)op;
+    if (window->near_size_ms == 0 || window->near->table.slot_mask < EXPECT_SLOTS_MIN)
+        return false;
+    const struct key_table *table = &window->near->table;
+    key_table_expect_slot(table, key_hash);
+    uint32_t *place = &window->expected[window->expected_next++ % EXPECTED_COUNT];
+    key_table_expect_entry(table, *place);
+    *place = key_hash;
+    return true;
 }
 
 /* ---- firing
@@ -225,6 +241,7 @@ static void window_close(struct operator_instance *op)
 static const struct operator_ops event_time_ops = {
     .open = window_open,
     .process = window_process,
+    .expect = window_expect,
     .watermark = window_watermark,
     .snapshot = window_snapshot,
     .finish = window_finish,
@@ -234,6 +251,7 @@ static const struct operator_ops event_time_ops = {
 static const struct operator_ops processing_time_ops = {
     .open = window_open,
     .process = window_process,
+    .expect = window_expect,
     .watermark = window_watermark,
     .timer = window_timer,
     .next_deadline = window_next_deadline,
