@@ -64,6 +64,16 @@ static void strip_metadata_name(char *path)
         path[length - (sizeof name - 1)] = '\0';
 }
 
+/* What is no savepoint stays: a wrong path must not delete anything. */
+static int dispose(struct file_work *work)
+{
+    int rc = snapshot_metadata_read(work->local_path, &work->snapshot, &work->err);
+    if (rc == WEIR_OK && !work->snapshot->savepoint)
+        rc = error_set(&work->err, WEIR_E_INVALID, "%s is a checkpoint, not a savepoint: jobs delete theirs",
+                       work->local_path);
+    return rc == WEIR_OK ? storage_delete_tree(work->local_path, &work->err) : rc;
+}
+
 static void on_pool(uv_work_t *request)
 {
     struct file_work *work = request->data;
@@ -83,6 +93,10 @@ static void on_pool(uv_work_t *request)
         case COMMAND_LOAD_SNAPSHOT:
             strip_metadata_name(work->local_path);
             rc = snapshot_metadata_read(work->local_path, &work->snapshot, &work->err);
+            break;
+        case COMMAND_DISPOSE_SAVEPOINT:
+            strip_metadata_name(work->local_path);
+            rc = dispose(work);
             break;
         default:
             rc = error_set(&work->err, WEIR_E_INTERNAL, "command %d is no file work", (int)work->result.kind);

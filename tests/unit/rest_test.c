@@ -56,7 +56,7 @@ static struct rest_response ask(const char *method, const char *uri)
                            .now_ms = now_ms,
                            .cancel_job = cancel_job};
     struct rest_response response;
-    rest_dispatch(&env, method, uri, 77, &response);
+    rest_dispatch(&env, method, uri, NULL, 77, &response);
     return response;
 }
 
