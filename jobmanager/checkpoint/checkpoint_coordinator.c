@@ -90,9 +90,10 @@ static void subsume(struct checkpoint_coordinator *coordinator, struct step *ste
     }
 }
 
-/* A savepoint belongs to whoever wanted it: it is not restored from, nor deleted; but the one of a stop is where
- * a job goes on that fails before all its tasks have ended. */
-static struct checkpoint_action complete_savepoint(struct checkpoint_coordinator *coordinator, struct step *step)
+/* A savepoint belongs to whoever wanted it: it is not restored from, nor deleted; but the one of a stop is
+ * where a job goes on that fails before all its tasks have ended. */
+static struct checkpoint_action complete_savepoint(struct checkpoint_coordinator *coordinator,
+                                                   struct step *step)
 {
     struct pending_checkpoint *pending = &coordinator->pending;
     struct snapshot_order *order = &pending->order;
@@ -238,9 +239,9 @@ void checkpoint_coordinator_restore(struct checkpoint_coordinator *coordinator, 
     char id[WEIR_ID_HEX + 1];
     weir_id_format(&coordinator->job, id);
     const struct snapshot_source *source =
-        coordinator->stopped.path         ? &coordinator->stopped
+        coordinator->stopped.path          ? &coordinator->stopped
         : coordinator->completed.count > 0 ? &coordinator->completed.items[coordinator->completed.count - 1]
-                                         : &coordinator->initial;
+                                           : &coordinator->initial;
     if (!source->path) {
         step_log(step, LOG_INFO, logger, "No checkpoint found during restore.");
         restore_plan_init(ret_plan, NULL);
@@ -283,15 +284,16 @@ void checkpoint_coordinator_job_finished(struct checkpoint_coordinator *coordina
     coordinator->stop_order = (struct snapshot_order){0};
 }
 
-/* The savepoint of a stop is complete, but the job has not ended by it. It goes on from there, so that nothing
- * is done twice; after a drain it can't, as event time had come to its end. */
+/* The savepoint of a stop is complete, but the job has not ended by it. It goes on from there, so that
+ * nothing is done twice; after a drain it can't, as event time had come to its end. */
 static void fail_stop(struct checkpoint_coordinator *coordinator, struct step *step, const char *reason)
 {
     if (coordinator->stop_order.request == 0)
         return;
     char *message = xasprintf("The savepoint is complete at file:%s, but the job did not end by it: %.*s",
                               coordinator->stopped.path, REASON_BYTES_MAX, reason);
-    step_reply_snapshot(step, coordinator->stop_order.request, WEIR_E_STATE, message, coordinator->stopped.id);
+    step_reply_snapshot(step, coordinator->stop_order.request, WEIR_E_STATE, message,
+                        coordinator->stopped.id);
     free(message);
     if (coordinator->stop_order.stop == WEIR__STOP_MODE__STOP_DRAIN)
         snapshot_source_deinit(&coordinator->stopped);
@@ -349,7 +351,9 @@ int64_t checkpoint_coordinator_deadline(const struct checkpoint_coordinator *coo
         return coordinator->pending.deadline_ms;
     if (coordinator->orders.count > 0)
         return 0; /* at once */
-    return coordinator->active && !coordinator->blocked && coordinator->stop_order.request == 0 ? coordinator->next_trigger_ms : INT64_MAX;
+    return coordinator->active && !coordinator->blocked && coordinator->stop_order.request == 0
+               ? coordinator->next_trigger_ms
+               : INT64_MAX;
 }
 
 static bool source_is_running(const struct execution_graph *graph)
@@ -368,7 +372,8 @@ static const char *describe_type(const struct snapshot_order *order)
     case WEIR__STOP_MODE__STOP_SUSPEND:
         return "SavepointType{name='Suspend Savepoint', postCheckpointAction=SUSPEND, formatType=CANONICAL}";
     case WEIR__STOP_MODE__STOP_DRAIN:
-        return "SavepointType{name='Terminate Savepoint', postCheckpointAction=TERMINATE, formatType=CANONICAL}";
+        return "SavepointType{name='Terminate Savepoint', postCheckpointAction=TERMINATE, "
+               "formatType=CANONICAL}";
     default:
         return "SavepointType{name='Savepoint', postCheckpointAction=NONE, formatType=CANONICAL}";
     }
@@ -380,9 +385,9 @@ static void trigger(struct checkpoint_coordinator *coordinator, struct step *ste
     bool savepoint = order_take->savepoint;
     uint64_t id = coordinator->next_id++;
     char job[WEIR_ID_HEX + 1];
-    step_log(step, LOG_INFO, logger,
-             "Triggering checkpoint %llu (type=%s) @ %lld for job %s.", (unsigned long long)id,
-             describe_type(order_take), (long long)step->now_ms, weir_id_format(&coordinator->job, job));
+    step_log(step, LOG_INFO, logger, "Triggering checkpoint %llu (type=%s) @ %lld for job %s.",
+             (unsigned long long)id, describe_type(order_take), (long long)step->now_ms,
+             weir_id_format(&coordinator->job, job));
     pending_begin(&coordinator->pending, step, coordinator, id, order_take);
     checkpoint_history_begin(&coordinator->history, id, step->now_ms, coordinator->pending.path)->savepoint =
         savepoint;
@@ -405,8 +410,9 @@ static void begin_ordered(struct checkpoint_coordinator *coordinator, struct ste
         return;
     }
     step_reply_snapshot(step, order.request, WEIR_E_STATE,
-                        coordinator->stop_order.request != 0 ? "The job is being stopped."
-                                                             : "Not all required tasks are currently running.",
+                        coordinator->stop_order.request != 0
+                            ? "The job is being stopped."
+                            : "Not all required tasks are currently running.",
                         0);
     free(order.directory);
 }
@@ -429,9 +435,10 @@ static int make_order(const struct checkpoint_coordinator *coordinator, const st
     } else if (coordinator->settings.savepoint_directory) {
         order->directory = xstrdup(coordinator->settings.savepoint_directory);
     } else {
-        return error_set(err, WEIR_E_INVALID,
-                         "No savepoint directory configured. You can either specify a directory or configure a "
-                         "cluster-wide default via key 'execution.checkpointing.savepoint-dir'.");
+        return error_set(
+            err, WEIR_E_INVALID,
+            "No savepoint directory configured. You can either specify a directory or configure a "
+            "cluster-wide default via key 'execution.checkpointing.savepoint-dir'.");
     }
     return 0;
 }
@@ -447,7 +454,8 @@ void checkpoint_coordinator_wish(struct checkpoint_coordinator *coordinator, str
         .request = request, .savepoint = wish->savepoint, .stop = wish->stop, .cancel = wish->cancel};
     int rc = make_order(coordinator, wish, &order, &err);
     if (rc == 0 && coordinator->orders.count >= WAITING_MAX)
-        rc = error_set(&err, WEIR_E_LIMIT, "%d savepoints and checkpoints are waiting already", (int)WAITING_MAX);
+        rc = error_set(&err, WEIR_E_LIMIT, "%d savepoints and checkpoints are waiting already",
+                       (int)WAITING_MAX);
     if (rc < 0) {
         step_reply_snapshot(step, request, rc, err.message, 0);
         free(order.directory);
@@ -656,7 +664,8 @@ struct checkpoint_action checkpoint_coordinator_task_finished(struct checkpoint_
                       !coordinator->pending.settled[ended.execution];
     if (!usable || (vertex->is_source && !covers_sources(vertex->descriptor, &ended.states))) {
         state_list_free(&ended.states);
-        if (!coordinator->blocked && coordinator->settings.interval_ms > 0 && coordinator->stop_order.request == 0)
+        if (!coordinator->blocked && coordinator->settings.interval_ms > 0 &&
+            coordinator->stop_order.request == 0)
             step_log(step, LOG_INFO, logger,
                      "No more checkpoints in this attempt: task %s has finished without its last state, and "
                      "a restore would start "

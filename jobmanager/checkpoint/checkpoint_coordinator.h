@@ -87,12 +87,12 @@ struct checkpoint_coordinator {
     struct snapshot_source initial;                  /* what the job was started from */
     struct vec_of(struct ended_task) ended;          /* FINISHED tasks of this attempt with state */
     struct vec_of(struct snapshot_order) orders;     /* not begun yet, oldest first */
-    struct snapshot_source stopped;                  /* complete savepoint of a stop; the job is about to end */
-    char *savepoint_path;                            /* of the last savepoint; owned */
-    struct snapshot_order stop_order;                /* its wish, to be answered at the end; request 0: none */
-    struct vec_of(struct unanswered) unanswered;     /* given up while a file operation was under way */
-    bool discard_all;                                /* the job has ended and keeps nothing */
-    int64_t restored_ms;                             /* −1: never */
+    struct snapshot_source stopped;              /* complete savepoint of a stop; the job is about to end */
+    char *savepoint_path;                        /* of the last savepoint; owned */
+    struct snapshot_order stop_order;            /* its wish, to be answered at the end; request 0: none */
+    struct vec_of(struct unanswered) unanswered; /* given up while a file operation was under way */
+    bool discard_all;                            /* the job has ended and keeps nothing */
+    int64_t restored_ms;                         /* −1: never */
     uint64_t restored_id;
 };
 
@@ -121,7 +121,8 @@ void checkpoint_coordinator_stop(struct checkpoint_coordinator *coordinator, str
 void checkpoint_coordinator_end(struct checkpoint_coordinator *coordinator, struct step *step,
                                 enum job_state state);
 
-/* Begins it, or lets it wait for the one under way. Answered by step_reply_snapshot, also when it can't be. */
+/* Begins it, or lets it wait for the one under way. Answered by step_reply_snapshot, also when it can't be.
+ */
 void checkpoint_coordinator_wish(struct checkpoint_coordinator *coordinator, struct step *step,
                                  const struct execution_graph *graph, uint64_t request,
                                  const struct snapshot_wish *wish);

@@ -68,10 +68,10 @@ int checkpoint_settings_init(struct checkpoint_settings *settings, const struct 
     if (savepoints && *savepoints) {
         settings->savepoint_directory = checkpoint_local_directory(savepoints);
         if (!settings->savepoint_directory)
-            return error_set(
-                err, WEIR_E_INVALID,
-                "execution.checkpointing.savepoint-dir: %.500s is not a directory of the form file:///directory",
-                savepoints);
+            return error_set(err, WEIR_E_INVALID,
+                             "execution.checkpointing.savepoint-dir: %.500s is not a directory of the form "
+                             "file:///directory",
+                             savepoints);
     }
     if (!config_has(config, OPT_CHECKPOINT_INTERVAL))
         return 0;

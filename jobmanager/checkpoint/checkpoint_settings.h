@@ -24,10 +24,11 @@ struct checkpoint_settings {
     size_t history;
     enum checkpoint_retention retention;
     char *savepoint_directory; /* absolute, owned; NULL: none is set */
-    char *directory; /* "<dir>/<job id>", absolute, owned; NULL without checkpoints */
+    char *directory;           /* "<dir>/<job id>", absolute, owned; NULL without checkpoints */
 };
 
-/* "file:///a", "file:/a" or "/a" -> "/a", without slashes at its end, malloc'ed; NULL if it is none of them. */
+/* "file:///a", "file:/a" or "/a" -> "/a", without slashes at its end, malloc'ed; NULL if it is none of them.
+ */
 char *checkpoint_local_directory(const char *uri);
 int checkpoint_settings_init(struct checkpoint_settings *settings, const struct config *config,
                              const struct weir_id *job, struct error *err) WEIR_CHECK;

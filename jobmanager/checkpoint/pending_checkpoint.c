@@ -83,9 +83,9 @@ void pending_begin(struct pending_checkpoint *pending, struct step *step,
         .trigger_ms = step->now_ms,
         .deadline_ms = step->now_ms + coordinator->settings.timeout_ms,
         .order = *order_take,
-        .path = order_take->savepoint ? savepoint_path(coordinator, step, order_take->directory)
-                                      : xasprintf("%s/chk-%llu", coordinator->settings.directory,
-                                                  (unsigned long long)id),
+        .path = order_take->savepoint
+                    ? savepoint_path(coordinator, step, order_take->directory)
+                    : xasprintf("%s/chk-%llu", coordinator->settings.directory, (unsigned long long)id),
     };
     *order_take = (struct snapshot_order){0};
     step_create_directory(step, &coordinator->job, id, pending->path);

@@ -1,5 +1,5 @@
-/* Operations that were begun over REST and go on in the background: savepoints, stops, checkpoints, disposals.
- * Remembered for those who ask what became of them, up to a limit. On the loop thread. */
+/* Operations that were begun over REST and go on in the background: savepoints, stops, checkpoints,
+ * disposals. Remembered for those who ask what became of them, up to a limit. On the loop thread. */
 #ifndef WEIR_REST_OPERATIONS_H
 #define WEIR_REST_OPERATIONS_H
 

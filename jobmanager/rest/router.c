@@ -100,7 +100,8 @@ static void bad_parameter(struct rest_response *response, const char *name, cons
         name, value);
 }
 
-static bool resolve_id(const char *name, const char *text, struct weir_id *ret_id, struct rest_response *response)
+static bool resolve_id(const char *name, const char *text, struct weir_id *ret_id,
+                       struct rest_response *response)
 {
     if (weir_id_parse(text, ret_id))
         return true;

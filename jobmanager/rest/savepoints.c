@@ -1,5 +1,6 @@
-/* Savepoints, stop, checkpoints on demand, disposal: begun here, and asked about by the id that the answer names.
- * A job that isn't there is no error of the request: it is what became of the operation, as in Flink. */
+/* Savepoints, stop, checkpoints on demand, disposal: begun here, and asked about by the id that the answer
+ * names. A job that isn't there is no error of the request: it is what became of the operation, as in Flink.
+ */
 #include <stdlib.h>
 #include <string.h>
 
@@ -62,8 +63,9 @@ static bool is_one_of(const char *text, const char *const *words)
 }
 
 /* False: it is under way, or done, already; the answer is the same. */
-static bool begin(const struct rest_request *request, enum rest_operation_kind kind, const struct weir_id *job,
-                  const struct weir_id *trigger, struct rest_response *response, uint64_t *ret_number)
+static bool begin(const struct rest_request *request, enum rest_operation_kind kind,
+                  const struct weir_id *job, const struct weir_id *trigger, struct rest_response *response,
+                  uint64_t *ret_number)
 {
     struct rest_operations *operations = request->env->operations;
     response->body = json_new_object();
@@ -80,8 +82,8 @@ static void take(const struct rest_request *request, const struct weir_id *trigg
     const struct rest_env *env = request->env;
     uint64_t number;
     response->status = 202;
-    if (begin(request, wish->savepoint ? OPERATION_SAVEPOINT : OPERATION_CHECKPOINT, &request->job_id, trigger,
-              response, &number))
+    if (begin(request, wish->savepoint ? OPERATION_SAVEPOINT : OPERATION_CHECKPOINT, &request->job_id,
+              trigger, response, &number))
         env->take_snapshot(env->self, &request->job_id, wish, number);
 }
 
@@ -105,10 +107,11 @@ static bool has_directory(const struct rest_request *request, const char *direct
 
 static bool no_directory(struct rest_response *response, const char *property)
 {
-    rest_response_error(response, 400,
-                        "Config key [execution.checkpointing.savepoint-dir] is not set. Property [%s] must be "
-                        "provided.",
-                        property);
+    rest_response_error(
+        response, 400,
+        "Config key [execution.checkpointing.savepoint-dir] is not set. Property [%s] must be "
+        "provided.",
+        property);
     return false;
 }
 
@@ -132,8 +135,9 @@ void rest_savepoint_trigger(const struct rest_request *request, struct rest_resp
     cJSON *body;
     if (!parse_body(request, format, response, &body))
         return;
-    if (!get_string(body, "target-directory", &wish.directory) || !get_bool(body, "cancel-job", &wish.cancel) ||
-        !get_string(body, "formatType", &kind) || !is_one_of(kind, formats) || !get_trigger(body, &trigger))
+    if (!get_string(body, "target-directory", &wish.directory) ||
+        !get_bool(body, "cancel-job", &wish.cancel) || !get_string(body, "formatType", &kind) ||
+        !is_one_of(kind, formats) || !get_trigger(body, &trigger))
         bad_body(response, format);
     else if (!has_directory(request, wish.directory))
         no_directory(response, "target-directory");

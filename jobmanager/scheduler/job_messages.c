@@ -251,12 +251,12 @@ void job_do_checkpoint_action(struct job *job, struct step *step, const struct c
         else if (action->kind == CHECKPOINT_ACTION_ABORTED)
             step_send(step, worker->session, message_checkpoint_aborted(&deployment, action->id));
         else if (is_needed[i] || action->savepoint) /* whose directory all must know */
-            step_send(
-                step, worker->session,
-                message_trigger_checkpoint(&deployment, action->id, action->timestamp_ms, action->directory,
-                                           action->savepoint ? WEIR__SNAPSHOT_KIND__SNAPSHOT_SAVEPOINT
-                                                             : WEIR__SNAPSHOT_KIND__SNAPSHOT_CHECKPOINT,
-                                           action->stop));
+            step_send(step, worker->session,
+                      message_trigger_checkpoint(&deployment, action->id, action->timestamp_ms,
+                                                 action->directory,
+                                                 action->savepoint ? WEIR__SNAPSHOT_KIND__SNAPSHOT_SAVEPOINT
+                                                                   : WEIR__SNAPSHOT_KIND__SNAPSHOT_CHECKPOINT,
+                                                 action->stop));
     }
     free(is_needed);
 }

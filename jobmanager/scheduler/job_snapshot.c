@@ -7,10 +7,10 @@ static const char logger[] = "weir.runtime.jobmaster.JobMaster";
 static void log_wish(struct job *job, struct step *step, const struct snapshot_wish *wish)
 {
     char id[WEIR_ID_HEX + 1];
-    const char *what = !wish->savepoint                                  ? "checkpoint"
+    const char *what = !wish->savepoint                           ? "checkpoint"
                        : wish->stop != WEIR__STOP_MODE__STOP_NONE ? "stop-with-savepoint"
-                       : wish->cancel                                    ? "cancel-with-savepoint"
-                                                                         : "savepoint";
+                       : wish->cancel                             ? "cancel-with-savepoint"
+                                                                  : "savepoint";
     step_log(step, LOG_INFO, logger, "Triggering %s for job %s.", what, weir_id_format(&job->graph.job, id));
 }
 

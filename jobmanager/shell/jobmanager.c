@@ -56,8 +56,8 @@ void jobmanager_step(struct jobmanager *jm, const struct core_event *event)
 
 static void on_disposed(struct jobmanager *jm, const struct file_result *result)
 {
-    char *message = result->rc ? xasprintf("Could not dispose savepoint %s: %s", result->path, result->message)
-                               : NULL;
+    char *message =
+        result->rc ? xasprintf("Could not dispose savepoint %s: %s", result->path, result->message) : NULL;
     rest_operations_complete(&jm->operations, result->request, result->rc, message, 0);
     free(message);
 }
@@ -113,8 +113,7 @@ static void rest_take_snapshot(void *self, const struct weir_id *job, const stru
     uint64_t request = ++jm->next_request;
     vec_push(&jm->pending, (struct pending){.request = request, .rest_token = operation});
     jobmanager_step(
-        jm,
-        &(struct core_event){.kind = EVENT_TAKE_SNAPSHOT, .request = request, .job = *job, .wish = wish});
+        jm, &(struct core_event){.kind = EVENT_TAKE_SNAPSHOT, .request = request, .job = *job, .wish = wish});
 }
 
 static void rest_dispose_savepoint(void *self, const char *path, uint64_t operation)

@@ -43,7 +43,7 @@ struct peer {
 struct pending {
     uint64_t request;
     struct rpc_call *call; /* NULL: a REST request */
-    uint64_t rest_token; /* of a REST request, or (operation) number of the operation */
+    uint64_t rest_token;   /* of a REST request, or (operation) number of the operation */
     uint32_t pipe;         /* registration: that it came by */
     char *task_manager_id; /* registration; owned */
     char *rpc_address;     /* registration; owned */

@@ -79,7 +79,8 @@ void step_reply_cancel(struct step *step, uint64_t request, int rc, const char *
     command->text = copy_or_null(message);
 }
 
-void step_reply_snapshot(struct step *step, uint64_t request, int rc, const char *text, uint64_t checkpoint_id)
+void step_reply_snapshot(struct step *step, uint64_t request, int rc, const char *text,
+                         uint64_t checkpoint_id)
 {
     struct core_command *command = add(step, COMMAND_REPLY_SNAPSHOT);
     command->request = request;

@@ -29,7 +29,8 @@ void step_reply_submit(struct step *step, uint64_t request, int rc, const char *
                        const struct weir_id *job);
 void step_reply_cancel(struct step *step, uint64_t request, int rc, const char *message);
 /* rc 0: text is the path; else the message. */
-void step_reply_snapshot(struct step *step, uint64_t request, int rc, const char *text, uint64_t checkpoint_id);
+void step_reply_snapshot(struct step *step, uint64_t request, int rc, const char *text,
+                         uint64_t checkpoint_id);
 void step_reply_register(struct step *step, uint64_t request, int rc, const char *message, uint64_t session);
 void step_create_directory(struct step *step, const struct weir_id *job, uint64_t checkpoint_id,
                            const char *path);

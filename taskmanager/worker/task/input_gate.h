@@ -21,9 +21,9 @@ enum gate_event_kind {
 struct gate_checkpoint {
     uint64_t id;
     uint32_t kind;
-    uint32_t stop; /* Weir__StopMode */            /* Weir__SnapshotKind */
-    int64_t timestamp_ms;     /* when it was triggered */
-    int64_t first_barrier_ms; /* when the first barrier came here */
+    uint32_t stop; /* Weir__StopMode */ /* Weir__SnapshotKind */
+    int64_t timestamp_ms;               /* when it was triggered */
+    int64_t first_barrier_ms;           /* when the first barrier came here */
     int64_t aligned_ms;
     uint64_t processed_bytes; /* between the two */
 };

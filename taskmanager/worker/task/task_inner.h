@@ -50,12 +50,12 @@ struct task {
     struct error error;                   /* of the input, of opening */
     struct task_checkpoint checkpoint;
     struct vec_of(struct task_mail) triggers; /* sources: not begun yet */
-    uint64_t stopping_id;                     /* the savepoint of a stop: the task rests behind its barrier; 0: no */
-    uint32_t stop;                            /* of it: Weir__StopMode */
-    bool drained;                             /* a source that has said the last watermark for a stop */
-    bool suspended;                           /* ending for a stop: windows don't fire */
-    uint32_t budget;                          /* records per step; see task_adapt_budget */
-    int64_t flush_deadline_ms;                /* INT64_MAX: nothing waits */
+    uint64_t stopping_id;      /* the savepoint of a stop: the task rests behind its barrier; 0: no */
+    uint32_t stop;             /* of it: Weir__StopMode */
+    bool drained;              /* a source that has said the last watermark for a stop */
+    bool suspended;            /* ending for a stop: windows don't fire */
+    uint32_t budget;           /* records per step; see task_adapt_budget */
+    int64_t flush_deadline_ms; /* INT64_MAX: nothing waits */
     uint64_t records_in;
     /* Time: */
     int64_t now_ms;       /* of this step */

@@ -258,7 +258,8 @@ static enum work drain(struct task *task)
 {
     task->drained = true;
     task->chain.source_watermark_ms = INT64_MAX;
-    return task->chain.watermark_ms < INT64_MAX ? run_action(task, CHAIN_WATERMARK, 0, INT64_MAX) : WORK_AT_REST;
+    return task->chain.watermark_ms < INT64_MAX ? run_action(task, CHAIN_WATERMARK, 0, INT64_MAX)
+                                                : WORK_AT_REST;
 }
 
 /* *ret_did: something was done, so that the step is progress even if it ends waiting. */
