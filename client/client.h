@@ -13,6 +13,9 @@
 int action_run(const struct options *options);
 int action_list(const struct options *options);
 int action_cancel(const struct options *options);
+int action_savepoint(const struct options *options);
+int action_stop(const struct options *options);
+int action_checkpoint(const struct options *options);
 
 /* A mistake in the arguments: to stdout, with a hint at the help. Returns the exit code. */
 int fail_arguments(const char *format, ...) WEIR_PRINTF(1, 2);

@@ -42,6 +42,32 @@ static const char *const texts[ACTION_COUNT] = {
     [ACTION_CANCEL] = "Action \"cancel\" cancels a running program.\n"
                       "\n"
                       "  Syntax: cancel [OPTIONS] <Job ID>\n",
+    [ACTION_SAVEPOINT] =
+        "Action \"savepoint\" triggers savepoints for a running job or disposes existing ones.\n"
+        "\n"
+        "  Syntax: savepoint [OPTIONS] <Job ID> [<target directory>]\n"
+        "  \"savepoint\" action options:\n"
+        "     -d,--dispose <arg>   Path of savepoint to dispose.\n"
+        "     -detached            Return the savepoint's trigger id without waiting.\n"
+        "     -type,--type <arg>   canonical or native: Weir has one format for both.\n",
+    [ACTION_STOP] = "Action \"stop\" stops a running program with a savepoint.\n"
+                    "\n"
+                    "  Syntax: stop [OPTIONS] <Job ID>\n"
+                    "  \"stop\" action options:\n"
+                    "     -d,--drain                           Send MAX_WATERMARK before taking the\n"
+                    "                                          savepoint and stopping the pipeline.\n"
+                    "     -detached                            Return the savepoint's trigger id\n"
+                    "                                          without waiting.\n"
+                    "     -p,--savepointPath <savepointPath>   Directory of the savepoint. If none is\n"
+                    "                                          given, the configured default is used\n"
+                    "                                          (execution.checkpointing.savepoint-dir).\n"
+                    "     -type,--type <arg>                   canonical or native: Weir has one format\n"
+                    "                                          for both.\n",
+    [ACTION_CHECKPOINT] = "Action \"checkpoint\" triggers checkpoints for a running job.\n"
+                          "\n"
+                          "  Syntax: checkpoint [OPTIONS] <Job ID>\n"
+                          "  \"checkpoint\" action options:\n"
+                          "     -full,--full   Every checkpoint of Weir is a full one.\n",
 };
 
 void help_print_action(enum action action)

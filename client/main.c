@@ -18,8 +18,14 @@ static int run_action(enum action action, int argc, char **argv)
         code = action_run(&options);
     else if (action == ACTION_LIST)
         code = action_list(&options);
-    else
+    else if (action == ACTION_CANCEL)
         code = action_cancel(&options);
+    else if (action == ACTION_SAVEPOINT)
+        code = action_savepoint(&options);
+    else if (action == ACTION_STOP)
+        code = action_stop(&options);
+    else
+        code = action_checkpoint(&options);
     options_free(&options);
     return code;
 }
@@ -45,7 +51,7 @@ int main(int argc, char **argv)
         return run_action(action, argc - 2, argv + 2);
     printf("\"%s\" is not a valid action.\n"
            "\n"
-           "Valid actions are \"run\", \"list\", or \"cancel\".\n"
+           "Valid actions are \"run\", \"list\", \"savepoint\", \"stop\", \"checkpoint\", or \"cancel\".\n"
            "\n"
            "Specify the version option (-v or --version) to print Weir version.\n"
            "\n"

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 enum option_key {
     KEY_HELP,
@@ -14,10 +15,23 @@ enum option_key {
     KEY_ALLOW_NON_RESTORED,
     KEY_ALL,
     KEY_RUNNING,
-    KEY_SCHEDULED
+    KEY_SCHEDULED,
+    KEY_DISPOSE,
+    KEY_DRAIN,
+    KEY_SAVEPOINT_PATH,
+    KEY_TYPE,
+    KEY_FULL
 };
 
-enum { FOR_RUN = 1 << ACTION_RUN, FOR_LIST = 1 << ACTION_LIST, FOR_CANCEL = 1 << ACTION_CANCEL, FOR_ALL = 7 };
+enum {
+    FOR_RUN = 1 << ACTION_RUN,
+    FOR_LIST = 1 << ACTION_LIST,
+    FOR_CANCEL = 1 << ACTION_CANCEL,
+    FOR_SAVEPOINT = 1 << ACTION_SAVEPOINT,
+    FOR_STOP = 1 << ACTION_STOP,
+    FOR_CHECKPOINT = 1 << ACTION_CHECKPOINT,
+    FOR_ALL = (1 << ACTION_COUNT) - 1
+};
 
 static const struct option_spec {
     enum option_key key;
@@ -30,6 +44,13 @@ static const struct option_spec {
     {KEY_JOBMANAGER, "m", "jobmanager", true, FOR_ALL},
     {KEY_PROPERTY, "D", NULL, true, FOR_ALL},
     {KEY_DETACHED, "d", "detached", false, FOR_RUN},
+    /* Before "d": in Flink -detached is a word of its own there. */
+    {KEY_DETACHED, "detached", "detached", false, FOR_SAVEPOINT | FOR_STOP},
+    {KEY_DRAIN, "d", "drain", false, FOR_STOP},
+    {KEY_SAVEPOINT_PATH, "p", "savepointPath", true, FOR_STOP},
+    {KEY_DISPOSE, "d", "dispose", true, FOR_SAVEPOINT},
+    {KEY_TYPE, "type", "type", true, FOR_SAVEPOINT | FOR_STOP},
+    {KEY_FULL, "full", "full", false, FOR_CHECKPOINT},
     {KEY_PARALLELISM, "p", "parallelism", true, FOR_RUN},
     {KEY_FROM_SAVEPOINT, "s", "fromSavepoint", true, FOR_RUN},
     {KEY_ALLOW_NON_RESTORED, "n", "allowNonRestoredState", false, FOR_RUN},
@@ -40,7 +61,8 @@ static const struct option_spec {
 
 bool action_parse(const char *name, enum action *ret_action)
 {
-    static const char *const names[ACTION_COUNT] = {"run", "list", "cancel"};
+    static const char *const names[ACTION_COUNT] = {"run",       "list", "cancel",
+                                                    "savepoint", "stop", "checkpoint"};
     for (size_t i = 0; i < ACTION_COUNT; i++)
         if (strcmp(name, names[i]) == 0) {
             *ret_action = (enum action)i;
@@ -92,6 +114,15 @@ static int parse_parallelism(const char *text, uint32_t *ret_parallelism, struct
     return WEIR_OK;
 }
 
+static int parse_format(const char *text, const char **ret_format, struct error *err)
+{
+    if (strcasecmp(text, "canonical") != 0 && strcasecmp(text, "native") != 0)
+        return error_set(err, WEIR_E_INVALID, "The savepoint's type must be canonical or native, not %s",
+                         text);
+    *ret_format = strcasecmp(text, "native") == 0 ? "NATIVE" : "CANONICAL";
+    return WEIR_OK;
+}
+
 static int apply(struct options *options, enum option_key key, const char *value, struct error *err)
 {
     switch (key) {
@@ -116,6 +147,20 @@ static int apply(struct options *options, enum option_key key, const char *value
         break;
     case KEY_ALLOW_NON_RESTORED:
         options->allow_non_restored_state = true;
+        break;
+    case KEY_DISPOSE:
+        options->dispose_path = value;
+        break;
+    case KEY_DRAIN:
+        options->drain = true;
+        break;
+    case KEY_SAVEPOINT_PATH:
+        options->savepoint_path = value;
+        break;
+    case KEY_TYPE:
+        return parse_format(value, &options->format, err);
+    case KEY_FULL:
+        options->full = true;
         break;
     case KEY_ALL:
         options->all = true;

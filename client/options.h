@@ -9,7 +9,15 @@
 #include "common/base/error.h"
 #include "common/base/vec.h"
 
-enum action { ACTION_RUN, ACTION_LIST, ACTION_CANCEL, ACTION_COUNT };
+enum action {
+    ACTION_RUN,
+    ACTION_LIST,
+    ACTION_CANCEL,
+    ACTION_SAVEPOINT,
+    ACTION_STOP,
+    ACTION_CHECKPOINT,
+    ACTION_COUNT
+};
 
 struct options {
     enum action action;
@@ -21,6 +29,12 @@ struct options {
     uint32_t parallelism;     /* 0: not given */
     const char *restore_path; /* NULL: start fresh */
     bool allow_non_restored_state;
+    /* savepoint, stop, checkpoint */
+    const char *dispose_path;   /* savepoint -d; NULL: not given */
+    const char *savepoint_path; /* stop -p: target directory; NULL: the default */
+    const char *format;         /* -type; NULL: canonical */
+    bool drain;
+    bool full;
     /* list */
     bool all, running, scheduled;
     /* what follows the options; run: the job's file and its arguments; borrowed from argv, NULL-terminated */

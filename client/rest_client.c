@@ -69,9 +69,9 @@ static int status_error(const struct rest_client *client, long status, const cJS
                      client->address, status);
 }
 
-/* The body is {} as Flink's client sends it; also with GET. */
-static int perform(struct rest_client *client, const char *method, const char *path, cJSON **ret_body,
-                   struct error *err)
+/* Without anything to say the body is {} as Flink's client sends it; also with GET. */
+static int perform(struct rest_client *client, const char *method, const char *path, const char *text,
+                   cJSON **ret_body, struct error *err)
 {
     struct strbuf buf;
     char *url = xasprintf("http://%s/v1%s", client->address, path);
@@ -79,7 +79,7 @@ static int perform(struct rest_client *client, const char *method, const char *p
     strbuf_init(&buf, BODY_MAX_BYTES);
     curl_easy_reset(client->curl);
     curl_easy_setopt(client->curl, CURLOPT_URL, url);
-    curl_easy_setopt(client->curl, CURLOPT_POSTFIELDS, "{}");
+    curl_easy_setopt(client->curl, CURLOPT_POSTFIELDS, text);
     curl_easy_setopt(client->curl, CURLOPT_CUSTOMREQUEST, method);
     curl_easy_setopt(client->curl, CURLOPT_HTTPHEADER, headers);
     curl_easy_setopt(client->curl, CURLOPT_PROTOCOLS_STR, "http");
@@ -113,13 +113,19 @@ static int perform(struct rest_client *client, const char *method, const char *p
 
 int rest_client_get(struct rest_client *client, const char *path, cJSON **ret_body, struct error *err)
 {
-    return perform(client, "GET", path, ret_body, err);
+    return perform(client, "GET", path, "{}", ret_body, err);
+}
+
+int rest_client_post(struct rest_client *client, const char *path, const char *body, cJSON **ret_body,
+                     struct error *err)
+{
+    return perform(client, "POST", path, body, ret_body, err);
 }
 
 int rest_client_patch(struct rest_client *client, const char *path, struct error *err)
 {
     cJSON *body = NULL;
-    int rc = perform(client, "PATCH", path, &body, err);
+    int rc = perform(client, "PATCH", path, "{}", &body, err);
     cJSON_Delete(body);
     return rc;
 }

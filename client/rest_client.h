@@ -17,6 +17,9 @@ void rest_client_free(struct rest_client *client);
  * it can't be reached. */
 int rest_client_get(struct rest_client *client, const char *path, cJSON **ret_body,
                     struct error *err) WEIR_CHECK;
+/* body: JSON text. */
+int rest_client_post(struct rest_client *client, const char *path, const char *body, cJSON **ret_body,
+                     struct error *err) WEIR_CHECK;
 int rest_client_patch(struct rest_client *client, const char *path, struct error *err) WEIR_CHECK;
 
 #endif

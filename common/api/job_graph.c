@@ -116,6 +116,9 @@ static Weir__Operator *operator_make(const struct stream_node *node)
         op->input = record_type_to_proto(node->input_type);
     if (node->output_type)
         op->output = record_type_to_proto(node->output_type);
+    if (node->kind == WEIR__OPERATOR_KIND__OPERATOR_WINDOW && node->options.window.aggregate &&
+        node->options.window.aggregate->accumulator)
+        op->state = record_type_to_proto(node->options.window.aggregate->accumulator);
     return op;
 }
 

@@ -14,6 +14,7 @@
 
 #include <assert.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "common/base/memory.h"
 #include "jobmanager/checkpoint/pending_checkpoint.h"
@@ -28,6 +29,12 @@ enum { REASON_BYTES_MAX = 4096 };
 
 static void schedule_next(struct checkpoint_coordinator *coordinator, int64_t now_ms)
 {
+    if (coordinator->settings.interval_ms == 0) {
+        coordinator->next_trigger_ms = INT64_MAX;
+        return;
+    }
+    if (coordinator->pending.order.request != 0)
+        return; /* the interval goes on as if it had not been */
     int64_t by_interval = coordinator->pending.trigger_ms + coordinator->settings.interval_ms;
     int64_t by_pause = now_ms + coordinator->settings.min_pause_ms;
     coordinator->next_trigger_ms = by_interval > by_pause ? by_interval : by_pause;
@@ -45,6 +52,8 @@ static struct checkpoint_action abort_pending(struct checkpoint_coordinator *coo
         .id = pending->id,
         .timestamp_ms = pending->trigger_ms,
     };
+    if (pending->order.request != 0)
+        step_reply_snapshot(step, pending->order.request, WEIR_E_STATE, reason, pending->id);
     coordinator->consecutive_failures++;
     step_log(step, LOG_WARN, failure_logger,
              "Failed to trigger or complete checkpoint %llu for job %s. (%u consecutive failed attempts so "
@@ -81,6 +90,40 @@ static void subsume(struct checkpoint_coordinator *coordinator, struct step *ste
     }
 }
 
+/* A savepoint belongs to whoever wanted it: it is not restored from, nor deleted; but the one of a stop is
+ * where a job goes on that fails before all its tasks have ended. */
+static struct checkpoint_action complete_savepoint(struct checkpoint_coordinator *coordinator,
+                                                   struct step *step)
+{
+    struct pending_checkpoint *pending = &coordinator->pending;
+    struct snapshot_order *order = &pending->order;
+    struct checkpoint_action action = {.kind = CHECKPOINT_ACTION_NONE,
+                                       .id = pending->id,
+                                       .timestamp_ms = pending->trigger_ms,
+                                       .cancel = order->cancel};
+    if (order->stop == WEIR__STOP_MODE__STOP_NONE) {
+        step_reply_snapshot(step, order->request, 0, pending->path, pending->id);
+    } else {
+        assert(coordinator->stop_order.request == 0);
+        action.kind = CHECKPOINT_ACTION_COMPLETE;
+        coordinator->stop_order = (struct snapshot_order){.request = order->request, .stop = order->stop};
+        snapshot_source_deinit(&coordinator->stopped);
+        coordinator->stopped = (struct snapshot_source){.id = pending->id,
+                                                        .timestamp_ms = pending->trigger_ms,
+                                                        .savepoint = true,
+                                                        .path = xstrdup(pending->path),
+                                                        .packed = pending->packed,
+                                                        .packed_size = pending->packed_size};
+        pending->packed = NULL;
+    }
+    free(coordinator->savepoint_path);
+    action.path = coordinator->savepoint_path = pending->path;
+    pending->path = NULL;
+    schedule_next(coordinator, step->now_ms);
+    pending_deinit(pending);
+    return action;
+}
+
 static struct checkpoint_action complete_pending(struct checkpoint_coordinator *coordinator,
                                                  struct step *step, uint64_t metadata_bytes)
 {
@@ -94,6 +137,10 @@ static struct checkpoint_action complete_pending(struct checkpoint_coordinator *
              (unsigned long long)view->state_bytes, (long long)(step->now_ms - pending->trigger_ms),
              (long long)(step->now_ms - pending->acknowledged_ms));
     checkpoint_history_complete(&coordinator->history, pending->id, step->now_ms, metadata_bytes);
+    if (pending->order.savepoint)
+        return complete_savepoint(coordinator, step);
+    if (pending->order.request != 0)
+        step_reply_snapshot(step, pending->order.request, 0, pending->path, pending->id);
     /* Only the newest is restored from: the others need not be kept in memory. */
     if (coordinator->completed.count > 0) {
         struct snapshot_source *last = &coordinator->completed.items[coordinator->completed.count - 1];
@@ -103,6 +150,7 @@ static struct checkpoint_action complete_pending(struct checkpoint_coordinator *
     }
     free(coordinator->initial.packed);
     coordinator->initial.packed = NULL;
+    snapshot_source_deinit(&coordinator->stopped);
     vec_push(&coordinator->completed, (struct snapshot_source){
                                           .id = pending->id,
                                           .timestamp_ms = pending->trigger_ms,
@@ -133,7 +181,7 @@ void checkpoint_coordinator_init(struct checkpoint_coordinator *coordinator, con
         .next_id = 1,
         .restored_ms = -1,
     };
-    settings_take->directory = NULL;
+    settings_take->directory = settings_take->savepoint_directory = NULL;
 }
 
 static void forget_ended(struct checkpoint_coordinator *coordinator)
@@ -151,6 +199,11 @@ void checkpoint_coordinator_deinit(struct checkpoint_coordinator *coordinator)
     vec_free(&coordinator->completed);
     snapshot_source_deinit(&coordinator->initial);
     forget_ended(coordinator);
+    snapshot_source_deinit(&coordinator->stopped);
+    free(coordinator->savepoint_path);
+    vec_for_each (order, &coordinator->orders)
+        free(order->directory);
+    vec_free(&coordinator->orders);
     vec_for_each (item, &coordinator->unanswered)
         free(item->path);
     vec_free(&coordinator->unanswered);
@@ -186,8 +239,9 @@ void checkpoint_coordinator_restore(struct checkpoint_coordinator *coordinator, 
     char id[WEIR_ID_HEX + 1];
     weir_id_format(&coordinator->job, id);
     const struct snapshot_source *source =
-        coordinator->completed.count > 0 ? &coordinator->completed.items[coordinator->completed.count - 1]
-                                         : &coordinator->initial;
+        coordinator->stopped.path          ? &coordinator->stopped
+        : coordinator->completed.count > 0 ? &coordinator->completed.items[coordinator->completed.count - 1]
+                                           : &coordinator->initial;
     if (!source->path) {
         step_log(step, LOG_INFO, logger, "No checkpoint found during restore.");
         restore_plan_init(ret_plan, NULL);
@@ -213,10 +267,37 @@ void checkpoint_coordinator_restore(struct checkpoint_coordinator *coordinator, 
 
 void checkpoint_coordinator_start(struct checkpoint_coordinator *coordinator, struct step *step)
 {
-    if (coordinator->active || coordinator->settings.interval_ms == 0)
+    if (coordinator->active)
         return;
     coordinator->active = true;
-    coordinator->next_trigger_ms = step->now_ms + coordinator->settings.interval_ms;
+    coordinator->next_trigger_ms = INT64_MAX;
+    if (coordinator->settings.interval_ms > 0)
+        coordinator->next_trigger_ms = step->now_ms + coordinator->settings.interval_ms;
+}
+
+void checkpoint_coordinator_job_finished(struct checkpoint_coordinator *coordinator, struct step *step)
+{
+    if (coordinator->stop_order.request == 0)
+        return;
+    step_reply_snapshot(step, coordinator->stop_order.request, 0, coordinator->stopped.path,
+                        coordinator->stopped.id);
+    coordinator->stop_order = (struct snapshot_order){0};
+}
+
+/* The savepoint of a stop is complete, but the job has not ended by it. It goes on from there, so that
+ * nothing is done twice; after a drain it can't, as event time had come to its end. */
+static void fail_stop(struct checkpoint_coordinator *coordinator, struct step *step, const char *reason)
+{
+    if (coordinator->stop_order.request == 0)
+        return;
+    char *message = xasprintf("The savepoint is complete at file:%s, but the job did not end by it: %.*s",
+                              coordinator->stopped.path, REASON_BYTES_MAX, reason);
+    step_reply_snapshot(step, coordinator->stop_order.request, WEIR_E_STATE, message,
+                        coordinator->stopped.id);
+    free(message);
+    if (coordinator->stop_order.stop == WEIR__STOP_MODE__STOP_DRAIN)
+        snapshot_source_deinit(&coordinator->stopped);
+    coordinator->stop_order = (struct snapshot_order){0};
 }
 
 void checkpoint_coordinator_stop(struct checkpoint_coordinator *coordinator, struct step *step,
@@ -224,6 +305,12 @@ void checkpoint_coordinator_stop(struct checkpoint_coordinator *coordinator, str
 {
     if (coordinator->pending.id != 0)
         abort_pending(coordinator, step, reason);
+    vec_for_each (order, &coordinator->orders) {
+        step_reply_snapshot(step, order->request, WEIR_E_STATE, reason, 0);
+        free(order->directory);
+    }
+    vec_clear(&coordinator->orders);
+    fail_stop(coordinator, step, reason);
     coordinator->active = coordinator->blocked = false;
     forget_ended(coordinator);
 }
@@ -252,6 +339,7 @@ void checkpoint_coordinator_end(struct checkpoint_coordinator *coordinator, stru
         snapshot_source_deinit(source);
     vec_free(&coordinator->completed);
     snapshot_source_deinit(&coordinator->initial);
+    snapshot_source_deinit(&coordinator->stopped);
 }
 
 /* ---- events
@@ -261,7 +349,11 @@ int64_t checkpoint_coordinator_deadline(const struct checkpoint_coordinator *coo
 {
     if (coordinator->pending.id != 0)
         return coordinator->pending.deadline_ms;
-    return coordinator->active && !coordinator->blocked ? coordinator->next_trigger_ms : INT64_MAX;
+    if (coordinator->orders.count > 0)
+        return 0; /* at once */
+    return coordinator->active && !coordinator->blocked && coordinator->stop_order.request == 0
+               ? coordinator->next_trigger_ms
+               : INT64_MAX;
 }
 
 static bool source_is_running(const struct execution_graph *graph)
@@ -272,17 +364,106 @@ static bool source_is_running(const struct execution_graph *graph)
     return false;
 }
 
-static void trigger(struct checkpoint_coordinator *coordinator, struct step *step)
+static const char *describe_type(const struct snapshot_order *order)
 {
+    if (!order->savepoint)
+        return "CheckpointType{name='Checkpoint', sharingFilesStrategy=FORWARD_BACKWARD}";
+    switch (order->stop) {
+    case WEIR__STOP_MODE__STOP_SUSPEND:
+        return "SavepointType{name='Suspend Savepoint', postCheckpointAction=SUSPEND, formatType=CANONICAL}";
+    case WEIR__STOP_MODE__STOP_DRAIN:
+        return "SavepointType{name='Terminate Savepoint', postCheckpointAction=TERMINATE, "
+               "formatType=CANONICAL}";
+    default:
+        return "SavepointType{name='Savepoint', postCheckpointAction=NONE, formatType=CANONICAL}";
+    }
+}
+
+static void trigger(struct checkpoint_coordinator *coordinator, struct step *step,
+                    struct snapshot_order *order_take)
+{
+    bool savepoint = order_take->savepoint;
     uint64_t id = coordinator->next_id++;
     char job[WEIR_ID_HEX + 1];
-    step_log(step, LOG_INFO, logger,
-             "Triggering checkpoint %llu (type=CheckpointType{name='Checkpoint', "
-             "sharingFilesStrategy=FORWARD_BACKWARD}) @ %lld "
-             "for job %s.",
-             (unsigned long long)id, (long long)step->now_ms, weir_id_format(&coordinator->job, job));
-    pending_begin(&coordinator->pending, step, coordinator, id);
-    checkpoint_history_begin(&coordinator->history, id, step->now_ms, coordinator->pending.path);
+    step_log(step, LOG_INFO, logger, "Triggering checkpoint %llu (type=%s) @ %lld for job %s.",
+             (unsigned long long)id, describe_type(order_take), (long long)step->now_ms,
+             weir_id_format(&coordinator->job, job));
+    pending_begin(&coordinator->pending, step, coordinator, id, order_take);
+    checkpoint_history_begin(&coordinator->history, id, step->now_ms, coordinator->pending.path)->savepoint =
+        savepoint;
+}
+
+static bool is_possible(const struct checkpoint_coordinator *coordinator, const struct execution_graph *graph)
+{
+    return graph->state == JOB_RUNNING && coordinator->active && !coordinator->blocked &&
+           coordinator->stop_order.request == 0 && execution_graph_is_running(graph) &&
+           source_is_running(graph);
+}
+
+static void begin_ordered(struct checkpoint_coordinator *coordinator, struct step *step,
+                          const struct execution_graph *graph)
+{
+    struct snapshot_order order = coordinator->orders.items[0];
+    vec_remove(&coordinator->orders, 0);
+    if (is_possible(coordinator, graph)) {
+        trigger(coordinator, step, &order);
+        return;
+    }
+    step_reply_snapshot(step, order.request, WEIR_E_STATE,
+                        coordinator->stop_order.request != 0
+                            ? "The job is being stopped."
+                            : "Not all required tasks are currently running.",
+                        0);
+    free(order.directory);
+}
+
+static int make_order(const struct checkpoint_coordinator *coordinator, const struct snapshot_wish *wish,
+                      struct snapshot_order *order, struct error *err)
+{
+    if (!wish->savepoint && coordinator->settings.interval_ms == 0)
+        return error_set(err, WEIR_E_STATE,
+                         "The job has no checkpoints (execution.checkpointing.interval is not set): take a "
+                         "savepoint instead.");
+    if (!wish->savepoint)
+        return 0;
+    if (wish->directory && *wish->directory) {
+        order->directory = checkpoint_local_directory(wish->directory);
+        if (!order->directory)
+            return error_set(err, WEIR_E_INVALID,
+                             "%.500s is not a directory of the form file:///directory or /directory",
+                             wish->directory);
+    } else if (coordinator->settings.savepoint_directory) {
+        order->directory = xstrdup(coordinator->settings.savepoint_directory);
+    } else {
+        return error_set(
+            err, WEIR_E_INVALID,
+            "No savepoint directory configured. You can either specify a directory or configure a "
+            "cluster-wide default via key 'execution.checkpointing.savepoint-dir'.");
+    }
+    return 0;
+}
+
+void checkpoint_coordinator_wish(struct checkpoint_coordinator *coordinator, struct step *step,
+                                 const struct execution_graph *graph, uint64_t request,
+                                 const struct snapshot_wish *wish)
+{
+    assert(request != 0);
+    enum { WAITING_MAX = 100 };
+    struct error err = {0};
+    struct snapshot_order order = {
+        .request = request, .savepoint = wish->savepoint, .stop = wish->stop, .cancel = wish->cancel};
+    int rc = make_order(coordinator, wish, &order, &err);
+    if (rc == 0 && coordinator->orders.count >= WAITING_MAX)
+        rc = error_set(&err, WEIR_E_LIMIT, "%d savepoints and checkpoints are waiting already",
+                       (int)WAITING_MAX);
+    if (rc < 0) {
+        step_reply_snapshot(step, request, rc, err.message, 0);
+        free(order.directory);
+        return;
+    }
+    vec_push(&coordinator->orders, order);
+    if (coordinator->pending.id == 0)
+        begin_ordered(coordinator, step, graph);
 }
 
 struct checkpoint_action checkpoint_coordinator_tick(struct checkpoint_coordinator *coordinator,
@@ -302,8 +483,12 @@ struct checkpoint_action checkpoint_coordinator_tick(struct checkpoint_coordinat
         free(missing);
         return action;
     }
-    if (graph->state == JOB_RUNNING && execution_graph_is_running(graph) && source_is_running(graph)) {
-        trigger(coordinator, step);
+    if (coordinator->orders.count > 0) {
+        begin_ordered(coordinator, step, graph);
+        return nothing;
+    }
+    if (is_possible(coordinator, graph)) {
+        trigger(coordinator, step, &(struct snapshot_order){0});
     } else {
         coordinator->next_trigger_ms = step->now_ms + coordinator->settings.interval_ms;
         step_log(step, LOG_DEBUG, failure_logger,
@@ -374,7 +559,9 @@ struct checkpoint_action checkpoint_coordinator_directory_ready(struct checkpoin
     return (struct checkpoint_action){.kind = CHECKPOINT_ACTION_TRIGGER,
                                       .id = id,
                                       .timestamp_ms = pending->trigger_ms,
-                                      .directory = pending->path};
+                                      .directory = pending->path,
+                                      .savepoint = pending->order.savepoint,
+                                      .stop = pending->order.stop};
 }
 
 static uint64_t add_saturating(uint64_t a, uint64_t b)
@@ -468,8 +655,6 @@ struct checkpoint_action checkpoint_coordinator_task_finished(struct checkpoint_
                                                               const Weir__TaskStateUpdate *update)
 {
     assert(execution->state == WEIR__TASK_STATE__TASK_FINISHED);
-    if (coordinator->settings.interval_ms == 0)
-        return nothing;
     const struct execution_vertex *vertex = &graph->vertices[execution->vertex];
     struct ended_task ended = {.execution = execution_index(graph, execution)};
     struct error err = {0};
@@ -479,7 +664,8 @@ struct checkpoint_action checkpoint_coordinator_task_finished(struct checkpoint_
                       !coordinator->pending.settled[ended.execution];
     if (!usable || (vertex->is_source && !covers_sources(vertex->descriptor, &ended.states))) {
         state_list_free(&ended.states);
-        if (!coordinator->blocked)
+        if (!coordinator->blocked && coordinator->settings.interval_ms > 0 &&
+            coordinator->stop_order.request == 0)
             step_log(step, LOG_INFO, logger,
                      "No more checkpoints in this attempt: task %s has finished without its last state, and "
                      "a restore would start "

@@ -20,14 +20,27 @@ struct checkpoint_action {
     uint64_t id;
     int64_t timestamp_ms;
     const char *directory; /* TRIGGER only; valid until the next call */
+    bool savepoint;        /* TRIGGER */
+    Weir__StopMode stop;   /* TRIGGER */
+    bool cancel;           /* the job is to be cancelled: its savepoint is complete */
+    const char *path;      /* cancel: of the savepoint; valid until the next call */
 };
 
 enum pending_phase { PENDING_CREATES_DIRECTORY, PENDING_WAITS_FOR_ACKS, PENDING_PERSISTS };
 
 struct state_list vec_of(Weir__OperatorState *); /* owned */
 
+/* Somebody's wish for a snapshot. */
+struct snapshot_order {
+    uint64_t request; /* 0: nobody's, by the interval */
+    bool savepoint, cancel;
+    Weir__StopMode stop;
+    char *directory; /* of savepoints; owned */
+};
+
 struct pending_checkpoint {
     uint64_t id; /* 0: there is none */
+    struct snapshot_order order;
     enum pending_phase phase;
     int64_t trigger_ms;
     int64_t deadline_ms;
@@ -73,9 +86,13 @@ struct checkpoint_coordinator {
     struct vec_of(struct snapshot_source) completed; /* retained, oldest first */
     struct snapshot_source initial;                  /* what the job was started from */
     struct vec_of(struct ended_task) ended;          /* FINISHED tasks of this attempt with state */
-    struct vec_of(struct unanswered) unanswered;     /* given up while a file operation was under way */
-    bool discard_all;                                /* the job has ended and keeps nothing */
-    int64_t restored_ms;                             /* −1: never */
+    struct vec_of(struct snapshot_order) orders;     /* not begun yet, oldest first */
+    struct snapshot_source stopped;              /* complete savepoint of a stop; the job is about to end */
+    char *savepoint_path;                        /* of the last savepoint; owned */
+    struct snapshot_order stop_order;            /* its wish, to be answered at the end; request 0: none */
+    struct vec_of(struct unanswered) unanswered; /* given up while a file operation was under way */
+    bool discard_all;                            /* the job has ended and keeps nothing */
+    int64_t restored_ms;                         /* −1: never */
     uint64_t restored_id;
 };
 
@@ -95,12 +112,20 @@ void checkpoint_coordinator_restore(struct checkpoint_coordinator *coordinator, 
                                     uint64_t *ret_checkpoint_id);
 /* All tasks run: checkpoints begin. Does nothing when they have begun. */
 void checkpoint_coordinator_start(struct checkpoint_coordinator *coordinator, struct step *step);
+/* All tasks have FINISHED: a stop has succeeded. Before stop. */
+void checkpoint_coordinator_job_finished(struct checkpoint_coordinator *coordinator, struct step *step);
 /* The attempt is over: gives up the pending checkpoint. */
 void checkpoint_coordinator_stop(struct checkpoint_coordinator *coordinator, struct step *step,
                                  const char *reason);
 /* The job is in a terminal state: applies the retention. After stop. */
 void checkpoint_coordinator_end(struct checkpoint_coordinator *coordinator, struct step *step,
                                 enum job_state state);
+
+/* Begins it, or lets it wait for the one under way. Answered by step_reply_snapshot, also when it can't be.
+ */
+void checkpoint_coordinator_wish(struct checkpoint_coordinator *coordinator, struct step *step,
+                                 const struct execution_graph *graph, uint64_t request,
+                                 const struct snapshot_wish *wish);
 
 /* ---- events. graph: of the job, states up to date */
 int64_t checkpoint_coordinator_deadline(const struct checkpoint_coordinator *coordinator);

@@ -6,8 +6,7 @@
 
 #include "common/base/memory.h"
 
-/* "file:///a", "file:/a" or "/a" -> "/a", without slashes at its end; NULL if it is none of them. */
-static char *local_directory(const char *uri)
+char *checkpoint_local_directory(const char *uri)
 {
     if (strncasecmp(uri, "file:", 5) == 0) {
         uri += 5;
@@ -30,7 +29,7 @@ static int directory_init(struct checkpoint_settings *settings, const struct con
         return error_set(err, WEIR_E_INVALID,
                          "execution.checkpointing.interval is set, but no directory for checkpoints: set "
                          "execution.checkpointing.dir, for example file:///var/lib/weir/checkpoints");
-    char *directory = local_directory(configured);
+    char *directory = checkpoint_local_directory(configured);
     if (!directory)
         return error_set(
             err, WEIR_E_INVALID,
@@ -65,6 +64,15 @@ int checkpoint_settings_init(struct checkpoint_settings *settings, const struct 
         .history = (size_t)config_integer(config, OPT_CHECKPOINT_HISTORY),
         .retention = retention_of(config_string(config, OPT_CHECKPOINT_RETENTION)),
     };
+    const char *savepoints = config_string(config, OPT_SAVEPOINT_DIR);
+    if (savepoints && *savepoints) {
+        settings->savepoint_directory = checkpoint_local_directory(savepoints);
+        if (!settings->savepoint_directory)
+            return error_set(err, WEIR_E_INVALID,
+                             "execution.checkpointing.savepoint-dir: %.500s is not a directory of the form "
+                             "file:///directory",
+                             savepoints);
+    }
     if (!config_has(config, OPT_CHECKPOINT_INTERVAL))
         return 0;
     if (settings->interval_ms < CHECKPOINT_INTERVAL_MIN_MS)
@@ -79,5 +87,6 @@ int checkpoint_settings_init(struct checkpoint_settings *settings, const struct 
 void checkpoint_settings_deinit(struct checkpoint_settings *settings)
 {
     free(settings->directory);
-    settings->directory = NULL;
+    free(settings->savepoint_directory);
+    settings->directory = settings->savepoint_directory = NULL;
 }

@@ -23,9 +23,13 @@ struct checkpoint_settings {
     size_t retained;
     size_t history;
     enum checkpoint_retention retention;
-    char *directory; /* "<dir>/<job id>", absolute, owned; NULL without checkpoints */
+    char *savepoint_directory; /* absolute, owned; NULL: none is set */
+    char *directory;           /* "<dir>/<job id>", absolute, owned; NULL without checkpoints */
 };
 
+/* "file:///a", "file:/a" or "/a" -> "/a", without slashes at its end, malloc'ed; NULL if it is none of them.
+ */
+char *checkpoint_local_directory(const char *uri);
 int checkpoint_settings_init(struct checkpoint_settings *settings, const struct config *config,
                              const struct weir_id *job, struct error *err) WEIR_CHECK;
 void checkpoint_settings_deinit(struct checkpoint_settings *settings);

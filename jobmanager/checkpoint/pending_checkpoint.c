@@ -62,8 +62,19 @@ int state_list_add(struct state_list *states, const struct execution_graph *grap
     return 0;
 }
 
+/* "<dir>/savepoint-<first 6 of the job's id>-<12 hex>" */
+static char *savepoint_path(const struct checkpoint_coordinator *coordinator, struct step *step,
+                            const char *directory)
+{
+    char job[WEIR_ID_HEX + 1], unique[WEIR_ID_HEX + 1];
+    struct weir_id id = random_id(step->random);
+    return xasprintf("%s/savepoint-%.6s-%.12s", strcmp(directory, "/") == 0 ? "" : directory,
+                     weir_id_format(&coordinator->job, job), weir_id_format(&id, unique));
+}
+
 void pending_begin(struct pending_checkpoint *pending, struct step *step,
-                   const struct checkpoint_coordinator *coordinator, uint64_t id)
+                   const struct checkpoint_coordinator *coordinator, uint64_t id,
+                   struct snapshot_order *order_take)
 {
     assert(pending->id == 0 && id != 0);
     *pending = (struct pending_checkpoint){
@@ -71,14 +82,19 @@ void pending_begin(struct pending_checkpoint *pending, struct step *step,
         .phase = PENDING_CREATES_DIRECTORY,
         .trigger_ms = step->now_ms,
         .deadline_ms = step->now_ms + coordinator->settings.timeout_ms,
-        .path = xasprintf("%s/chk-%llu", coordinator->settings.directory, (unsigned long long)id),
+        .order = *order_take,
+        .path = order_take->savepoint
+                    ? savepoint_path(coordinator, step, order_take->directory)
+                    : xasprintf("%s/chk-%llu", coordinator->settings.directory, (unsigned long long)id),
     };
+    *order_take = (struct snapshot_order){0};
     step_create_directory(step, &coordinator->job, id, pending->path);
 }
 
 void pending_deinit(struct pending_checkpoint *pending)
 {
     free(pending->path);
+    free(pending->order.directory);
     free(pending->settled);
     free(pending->packed);
     state_list_free(&pending->states);
@@ -144,6 +160,7 @@ void pending_persist(struct pending_checkpoint *pending, struct step *step, cons
     metadata->job_name = xstrdup(job_name);
     metadata->checkpoint_id = pending->id;
     metadata->timestamp_ms = pending->trigger_ms;
+    metadata->savepoint = pending->order.savepoint;
     metadata->operators = pending->states.items;
     metadata->n_operators = pending->states.count;
     pending->states = (struct state_list){0};

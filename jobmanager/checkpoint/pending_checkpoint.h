@@ -11,9 +11,10 @@ int state_list_add(struct state_list *states, const struct execution_graph *grap
                    const struct execution *execution, Weir__OperatorState *const *from, size_t count,
                    struct error *err) WEIR_CHECK;
 
-/* Begins a checkpoint: creates its directory. */
+/* Begins a snapshot, a checkpoint or what the order says: creates its directory. Takes the order. */
 void pending_begin(struct pending_checkpoint *pending, struct step *step,
-                   const struct checkpoint_coordinator *coordinator, uint64_t id);
+                   const struct checkpoint_coordinator *coordinator, uint64_t id,
+                   struct snapshot_order *order_take);
 void pending_deinit(struct pending_checkpoint *pending);
 /* Adds copies of what an ended task had at its end. */
 void pending_add_ended(struct pending_checkpoint *pending, const struct ended_task *ended);

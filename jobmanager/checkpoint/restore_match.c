@@ -3,10 +3,12 @@
 
 #include "common/base/memory.h"
 #include "common/base/vec.h"
+#include "common/graph/field_change.h"
 #include "jobmanager/checkpoint/restore_plan.h"
 
 struct operator_ref {
     const char *uid;
+    const Weir__Operator *op;
     size_t vertex;
 };
 
@@ -20,6 +22,27 @@ struct stored {
     uint32_t max_parallelism; /* 0: nothing */
     const char *uid;          /* who says so */
 };
+
+/* Fields are matched by name; what is new starts as zero, what is gone is dropped. */
+static int match_layout(const Weir__OperatorState *state, const Weir__Operator *op, const char *path,
+                        struct error *err)
+{
+    for (size_t i = 0; state->layout && op->state && i < op->state->n_fields; i++) {
+        const Weir__FieldDescriptor *declared = op->state->fields[i];
+        for (size_t k = 0; k < state->layout->n_fields; k++) {
+            const Weir__FieldDescriptor *stored = state->layout->fields[k];
+            if (strcmp(stored->name, declared->name) == 0 &&
+                field_change_of(stored->type, declared->type) == FIELD_UNREADABLE)
+                return error_set(
+                    err, WEIR_E_INVALID,
+                    "operator uid '%s': field '%s' of its state is %s in %.500s but %s in the job; "
+                    "give the new field another name, or the operator another uid",
+                    state->uid, declared->name, field_type_name(stored->type), path,
+                    field_type_name(declared->type));
+        }
+    }
+    return 0;
+}
 
 static int match_state(const Weir__OperatorState *state, const char *path,
                        const struct operator_ref *operators, size_t count, struct stored *stored,
@@ -37,6 +60,9 @@ static int match_state(const Weir__OperatorState *state, const char *path,
                          "If you want to allow "
                          "to skip this, you can set the --allowNonRestoredState option on the CLI.",
                          path, state->uid);
+    int rc = match_layout(state, found->op, path, err);
+    if (rc < 0)
+        return rc;
     struct stored *of = &stored[found->vertex];
     if (of->max_parallelism != 0 && of->max_parallelism != state->max_parallelism)
         return error_set(
@@ -76,7 +102,7 @@ int restore_match(const Weir__SnapshotMetadata *snapshot, const char *path, Weir
     for (size_t v = 0; v < graph->n_vertices; v++)
         for (size_t i = 0; i < graph->vertices[v]->n_operators; i++) {
             const Weir__Operator *op = graph->vertices[v]->operators[i];
-            vec_push(&operators, (struct operator_ref){.uid = op->uid, .vertex = v});
+            vec_push(&operators, (struct operator_ref){.uid = op->uid, .op = op, .vertex = v});
         }
     qsort(operators.items, operators.count, sizeof *operators.items, by_uid);
     struct stored *stored = xcalloc(graph->n_vertices, sizeof *stored);

@@ -48,6 +48,9 @@ void core_step(struct core *core, int64_t now_ms, const struct core_event *event
     case EVENT_CANCEL_JOB:
         dispatcher_cancel(dispatcher, &step, event->request, &event->job);
         break;
+    case EVENT_TAKE_SNAPSHOT:
+        dispatcher_take_snapshot(dispatcher, &step, event->request, &event->job, event->wish);
+        break;
     case EVENT_REGISTER:
         core_register(core, &step, event->request, event->registration);
         break;

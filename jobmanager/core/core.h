@@ -25,6 +25,7 @@ enum core_event_kind {
     EVENT_TICK,             /* time has come to core_next_deadline */
     EVENT_SUBMIT_JOB,       /* a client's submission; the artifact is complete in the store */
     EVENT_CANCEL_JOB,
+    EVENT_TAKE_SNAPSHOT,    /* somebody wants a savepoint or a checkpoint now */
     EVENT_REGISTER,         /* a taskmanager */
     EVENT_TM_MESSAGE,       /* one ToJobManager of a registered taskmanager, in order */
     EVENT_TM_LOST,          /* its connection is gone and the probe said dead */
@@ -33,16 +34,25 @@ enum core_event_kind {
     EVENT_DIRECTORY_READY,  /* answer to COMMAND_CREATE_DIRECTORY */
 };
 
+/* What somebody wants: a savepoint, the stop or cancellation with it, or a checkpoint. */
+struct snapshot_wish {
+    bool savepoint;
+    Weir__StopMode stop;   /* savepoints */
+    bool cancel;           /* savepoints: the job is cancelled when it is complete */
+    const char *directory; /* savepoints: it goes below it; NULL or "": execution.checkpointing.savepoint-dir */
+};
+
 struct core_event {
     enum core_event_kind kind;
-    uint64_t request; /* SUBMIT_JOB, CANCEL_JOB, REGISTER: names the answer */
-    struct weir_id job; /* CANCEL_JOB, and the answers to commands about a job */
+    uint64_t request; /* SUBMIT_JOB, CANCEL_JOB, TAKE_SNAPSHOT, REGISTER: names the answer */
+    struct weir_id job; /* CANCEL_JOB, TAKE_SNAPSHOT, and the answers to commands about a job */
     uint64_t session; /* TM_MESSAGE, TM_LOST */
     uint64_t checkpoint_id; /* METADATA_PERSISTED, DIRECTORY_READY */
     uint64_t metadata_bytes; /* METADATA_PERSISTED */
     int rc;                 /* answers: 0 or why not */
     const char *message;    /* answers: when rc is not 0; TM_LOST: why */
     /* Borrowed for the call: */
+    const struct snapshot_wish *wish;
     const Weir__SubmitJob *submit;
     const Weir__RegisterTaskManager *registration;
     const Weir__ToJobManager *from_tm;
@@ -55,11 +65,13 @@ enum core_command_kind {
     COMMAND_DISCONNECT,       /* session is over: refuse what still comes from it, close its connection */
     COMMAND_REPLY_SUBMIT,     /* to request: rc, message, job */
     COMMAND_REPLY_CANCEL,     /* to request: rc, message */
+    COMMAND_REPLY_SNAPSHOT,   /* to request: rc, message or path, checkpoint_id */
     COMMAND_REPLY_REGISTER,   /* to request: rc, message, session (the shell fills in the rest) */
     COMMAND_CREATE_DIRECTORY, /* of a checkpoint, with parents: path */
     COMMAND_PERSIST_METADATA, /* metadata into path/_metadata: temporary name, fsync, rename, fsync of the directory */
     COMMAND_DELETE_DIRECTORY, /* of a checkpoint, with all that is in it; failures are only logged */
     COMMAND_LOAD_SNAPSHOT,    /* read and verify path/_metadata */
+    COMMAND_DISPOSE_SAVEPOINT, /* the shell's own: delete path if it is a savepoint */
     COMMAND_LOG,              /* a line */
 };
 

@@ -45,6 +45,21 @@ void dispatcher_cancel(struct dispatcher *dispatcher, struct step *step, uint64_
     step_reply_cancel(step, request, rc, rc < 0 ? err.message : NULL);
 }
 
+void dispatcher_take_snapshot(struct dispatcher *dispatcher, struct step *step, uint64_t request,
+                              const struct weir_id *id, const struct snapshot_wish *wish)
+{
+    struct job *job = dispatcher_find(dispatcher, id);
+    char hex[WEIR_ID_HEX + 1];
+    struct error err = {0};
+    /* As in Flink, one that has ended can't be found. */
+    if (!job || job_has_ended(job)) {
+        error_set(&err, WEIR_E_NOT_FOUND, "Could not find Weir job (%s)", weir_id_format(id, hex));
+        step_reply_snapshot(step, request, err.rc, err.message, 0);
+        return;
+    }
+    job_take_snapshot(job, step, request, wish);
+}
+
 void dispatcher_directory_ready(struct dispatcher *dispatcher, struct step *step,
                                 const struct core_event *event)
 {
@@ -65,6 +80,8 @@ void dispatcher_metadata_persisted(struct dispatcher *dispatcher, struct step *s
     struct checkpoint_action action = checkpoint_coordinator_persisted(
         &job->checkpoints, step, event->checkpoint_id, event->metadata_bytes, event->rc, event->message);
     job_do_checkpoint_action(job, step, &action);
+    if (action.cancel)
+        job_cancel_with_savepoint(job, step, &action);
 }
 
 /* ---- messages

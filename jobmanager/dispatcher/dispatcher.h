@@ -40,6 +40,8 @@ void dispatcher_snapshot_loaded(struct dispatcher *dispatcher, struct step *step
                                 const struct core_event *event);
 void dispatcher_cancel(struct dispatcher *dispatcher, struct step *step, uint64_t request,
                        const struct weir_id *job);
+void dispatcher_take_snapshot(struct dispatcher *dispatcher, struct step *step, uint64_t request,
+                              const struct weir_id *job, const struct snapshot_wish *wish);
 /* Answers to file operations of a job's checkpoints. */
 void dispatcher_directory_ready(struct dispatcher *dispatcher, struct step *step,
                                 const struct core_event *event);

@@ -12,6 +12,7 @@ struct rest_request {
     const struct rest_env *env;
     const struct rest_uri *uri;
     int64_t now_ms;
+    const char *body; /* as it came; NULL or "": none */
     uint64_t token;
     /* By the pattern's parameters, resolved before the handler is called: */
     uint32_t job; /* :jobid: index in the core's view */
@@ -19,6 +20,8 @@ struct rest_request {
     uint32_t vertex;          /* :vertexid: index in the job's graph */
     uint32_t subtask;         /* :subtaskindex */
     const char *task_manager; /* :taskmanagerid */
+    struct weir_id job_id;    /* :anyjobid: of a job that need not be there */
+    struct weir_id trigger;   /* :triggerid */
 };
 
 /* Fills response (status is 200 beforehand, body NULL). */
@@ -29,6 +32,8 @@ rest_handler rest_jobs, rest_jobs_overview;
 rest_handler rest_job, rest_job_status, rest_job_plan, rest_job_config;
 rest_handler rest_job_checkpoints, rest_job_exceptions, rest_job_metrics;
 rest_handler rest_job_cancel;
+rest_handler rest_savepoint_trigger, rest_stop_trigger, rest_checkpoint_trigger, rest_disposal_trigger;
+rest_handler rest_savepoint_status, rest_checkpoint_status, rest_disposal_status;
 rest_handler rest_vertex, rest_vertex_metrics, rest_subtasks_metrics, rest_subtask_metrics;
 rest_handler rest_task_managers, rest_task_manager;
 

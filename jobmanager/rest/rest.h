@@ -24,6 +24,11 @@ struct rest_env {
     int64_t (*now_ms)(void *self);
     /* Asks the core to cancel; answered by rest_server_complete(token), during the call or later. */
     void (*cancel_job)(void *self, const struct weir_id *job, uint64_t token);
+    /* Begin what is answered by rest_operations_complete, during the call or later. */
+    void (*take_snapshot)(void *self, const struct weir_id *job, const struct snapshot_wish *wish,
+                          uint64_t operation);
+    void (*dispose_savepoint)(void *self, const char *path, uint64_t operation);
+    struct rest_operations *operations;
     void *self;
 };
 
@@ -37,9 +42,9 @@ struct rest_response {
 enum { REST_BODY_MAX_BYTES = 64 << 10, REST_URI_MAX_BYTES = 8 << 10 };
 
 /* uri: the request target as it came, "/v1/jobs/…?get=a,b". token: names the answer of a handler that leaves
- * it pending. */
-void rest_dispatch(const struct rest_env *env, const char *method, const char *uri, uint64_t token,
-                   struct rest_response *ret_response);
+ * it pending. body: NULL: none. */
+void rest_dispatch(const struct rest_env *env, const char *method, const char *uri, const char *body,
+                   uint64_t token, struct rest_response *ret_response);
 /* {"errors": [message]} */
 void rest_response_error(struct rest_response *response, int status, const char *format, ...)
     WEIR_PRINTF(3, 4);

@@ -26,6 +26,13 @@ static const struct endpoint {
     {"GET", "jobs/:jobid/plan", rest_job_plan},
     {"GET", "jobs/:jobid/config", rest_job_config},
     {"GET", "jobs/:jobid/checkpoints", rest_job_checkpoints},
+    {"POST", "jobs/:anyjobid/checkpoints", rest_checkpoint_trigger},
+    {"GET", "jobs/:anyjobid/checkpoints/:triggerid", rest_checkpoint_status},
+    {"POST", "jobs/:anyjobid/savepoints", rest_savepoint_trigger},
+    {"GET", "jobs/:anyjobid/savepoints/:triggerid", rest_savepoint_status},
+    {"POST", "jobs/:anyjobid/stop", rest_stop_trigger},
+    {"POST", "savepoint-disposal", rest_disposal_trigger},
+    {"GET", "savepoint-disposal/:triggerid", rest_disposal_status},
     {"GET", "jobs/:jobid/exceptions", rest_job_exceptions},
     {"GET", "jobs/:jobid/metrics", rest_job_metrics},
     {"GET", "jobs/:jobid/vertices/:vertexid", rest_vertex},
@@ -91,6 +98,15 @@ static void bad_parameter(struct rest_response *response, const char *name, cons
         response, 400,
         "Bad request, could not parse parameters: Cannot resolve path parameter (%s) from value \"%s\".",
         name, value);
+}
+
+static bool resolve_id(const char *name, const char *text, struct weir_id *ret_id,
+                       struct rest_response *response)
+{
+    if (weir_id_parse(text, ret_id))
+        return true;
+    bad_parameter(response, name, text);
+    return false;
 }
 
 static bool resolve_job(struct rest_request *request, const char *text, struct rest_response *response)
@@ -170,6 +186,10 @@ static bool resolve(const char *pattern, struct rest_request *request, struct re
             resolved = resolve_vertex(request, value, response);
         else if (length == strlen("subtaskindex") && memcmp(name, "subtaskindex", length) == 0)
             resolved = resolve_subtask(request, value, response);
+        else if (length == strlen("anyjobid") && memcmp(name, "anyjobid", length) == 0)
+            resolved = resolve_id("jobid", value, &request->job_id, response);
+        else if (length == strlen("triggerid") && memcmp(name, "triggerid", length) == 0)
+            resolved = resolve_id("triggerid", value, &request->trigger, response);
         else
             request->task_manager = value;
         if (!resolved)
@@ -182,13 +202,17 @@ static const char *allowed_methods(const struct rest_uri *uri)
 {
     bool get = false;
     bool patch = false;
+    bool post = false;
     for (size_t i = 0; i < sizeof endpoints / sizeof endpoints[0]; i++)
         if (path_matches(endpoints[i].pattern, uri)) {
             get |= strcmp(endpoints[i].method, "GET") == 0;
+            post |= strcmp(endpoints[i].method, "POST") == 0;
             patch |= strcmp(endpoints[i].method, "PATCH") == 0;
         }
     if (get && patch)
         return "GET, HEAD, PATCH";
+    if (post)
+        return get ? "GET, HEAD, POST" : "POST";
     return get ? "GET, HEAD" : patch ? "PATCH" : NULL;
 }
 
@@ -202,8 +226,8 @@ static const struct endpoint *find_endpoint(const char *method, const struct res
     return NULL;
 }
 
-void rest_dispatch(const struct rest_env *env, const char *method, const char *target, uint64_t token,
-                   struct rest_response *ret_response)
+void rest_dispatch(const struct rest_env *env, const char *method, const char *target, const char *body,
+                   uint64_t token, struct rest_response *ret_response)
 {
     struct rest_response response = {.status = 200};
     struct rest_uri uri;
@@ -216,7 +240,7 @@ void rest_dispatch(const struct rest_env *env, const char *method, const char *t
     const struct endpoint *endpoint = find_endpoint(method, &uri);
     if (endpoint) {
         struct rest_request request = {
-            .env = env, .uri = &uri, .now_ms = env->now_ms(env->self), .token = token};
+            .env = env, .uri = &uri, .now_ms = env->now_ms(env->self), .body = body, .token = token};
         if (resolve(endpoint->pattern, &request, &response))
             endpoint->handler(&request, &response);
     } else {

@@ -1,6 +1,6 @@
 /* REST over HTTP: libmicrohttpd without threads of its own, its epoll descriptor in the loop.
  *
- * The happy path: the request line arrives (exchange made) -> headers -> the body is read and ignored ->
+ * The happy path: the request line arrives (exchange made) -> headers -> the body is read ->
  * rest_dispatch -> the response is queued. A handler that leaves its answer pending suspends the connection;
  * rest_server_complete resumes it, the handler is called again and queues what was answered.
  *
@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "common/base/memory.h"
+#include "common/base/strbuf.h"
 #include "jobmanager/rest/listen.h"
 
 enum {
@@ -43,6 +44,7 @@ struct exchange { /* one request */
     char *uri;
     bool started;
     size_t body_bytes;
+    struct strbuf body;
     uint64_t token; /* 0: not dispatched yet */
     bool suspended;
     bool pending;   /* in the server's list */
@@ -171,6 +173,7 @@ static void *on_uri(void *cls, const char *uri, struct MHD_Connection *connectio
     exchange->server = cls;
     exchange->connection = connection;
     exchange->uri = xstrdup(uri);
+    strbuf_init(&exchange->body, REST_BODY_MAX_BYTES + 1);
     return exchange;
 }
 
@@ -179,7 +182,8 @@ static enum MHD_Result dispatch(struct exchange *exchange, const char *method)
     struct rest_response response;
     exchange->token = ++exchange->server->next_token;
     pending_add(exchange);
-    rest_dispatch(exchange->server->env, method, exchange->uri, exchange->token, &response);
+    rest_dispatch(exchange->server->env, method, exchange->uri, exchange->body.data, exchange->token,
+                  &response);
     if (!response.pending) {
         pending_remove(exchange);
         return queue_response(exchange, &response);
@@ -202,7 +206,7 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *connection, 
                                   const char *method, const char *version, const char *upload_data,
                                   size_t *upload_data_size, void **con_cls)
 {
-    (void)cls, (void)url, (void)version, (void)upload_data;
+    (void)cls, (void)url, (void)version;
     struct exchange *exchange = *con_cls;
     if (!exchange->started) {
         exchange->started = true;
@@ -210,6 +214,8 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *connection, 
     }
     if (*upload_data_size > 0) {
         exchange->body_bytes += *upload_data_size;
+        if (exchange->body_bytes <= REST_BODY_MAX_BYTES)
+            (void)strbuf_add(&exchange->body, upload_data, *upload_data_size);
         *upload_data_size = 0;
         return exchange->body_bytes > BODY_DISCARD_MAX_BYTES ? MHD_NO : MHD_YES;
     }
@@ -234,6 +240,7 @@ static void on_completed(void *cls, struct MHD_Connection *connection, void **co
         return;
     pending_remove(exchange);
     free(exchange->uri);
+    strbuf_deinit(&exchange->body);
     free(exchange->message);
     free(exchange);
     *con_cls = NULL;

@@ -120,6 +120,8 @@ static void end(struct job *job, struct step *step, enum job_state state)
     char id[WEIR_ID_HEX + 1];
     weir_id_format(&job->graph.job, id);
     assert(job->graph.ended == job->graph.count);
+    if (state == JOB_FINISHED)
+        checkpoint_coordinator_job_finished(&job->checkpoints, step);
     checkpoint_coordinator_stop(&job->checkpoints, step, "The job has ended.");
     execution_graph_switch(&job->graph, step, state);
     restore_plan_deinit(&job->restore);

@@ -98,6 +98,11 @@ bool job_has_ended(const struct job *job);
 struct deployment job_deployment(const struct job *job);
 /* Orderly. 0, or WEIR_E_STATE with Flink's text. */
 int job_cancel(struct job *job, struct step *step, struct error *err) WEIR_CHECK;
+/* Answered by step_reply_snapshot, in this step or later. */
+void job_take_snapshot(struct job *job, struct step *step, uint64_t request,
+                       const struct snapshot_wish *wish);
+/* The savepoint that the job is to be cancelled with is complete. */
+void job_cancel_with_savepoint(struct job *job, struct step *step, const struct checkpoint_action *action);
 
 /* ---- failures (job_failover.c) */
 struct job_failure {

@@ -239,7 +239,7 @@ void job_do_checkpoint_action(struct job *job, struct step *step, const struct c
         return;
     struct deployment deployment = job_deployment(job);
     bool *is_needed = xcalloc(job->workers.count, sizeof *is_needed);
-    if (action->kind == CHECKPOINT_ACTION_TRIGGER)
+    if (action->kind == CHECKPOINT_ACTION_TRIGGER && !action->savepoint)
         find_source_workers(job, is_needed);
     for (size_t i = 0; i < job->workers.count; i++) {
         const struct job_worker *worker = &job->workers.items[i];
@@ -250,10 +250,13 @@ void job_do_checkpoint_action(struct job *job, struct step *step, const struct c
                       message_checkpoint_complete(&deployment, action->id, action->timestamp_ms));
         else if (action->kind == CHECKPOINT_ACTION_ABORTED)
             step_send(step, worker->session, message_checkpoint_aborted(&deployment, action->id));
-        else if (is_needed[i])
-            step_send(
-                step, worker->session,
-                message_trigger_checkpoint(&deployment, action->id, action->timestamp_ms, action->directory));
+        else if (is_needed[i] || action->savepoint) /* whose directory all must know */
+            step_send(step, worker->session,
+                      message_trigger_checkpoint(&deployment, action->id, action->timestamp_ms,
+                                                 action->directory,
+                                                 action->savepoint ? WEIR__SNAPSHOT_KIND__SNAPSHOT_SAVEPOINT
+                                                                   : WEIR__SNAPSHOT_KIND__SNAPSHOT_CHECKPOINT,
+                                                 action->stop));
     }
     free(is_needed);
 }

@@ -21,6 +21,14 @@ static void reply_cancel(struct jobmanager *jm, const struct core_command *comma
         rest_server_complete(jm->rest, pending.rest_token, command->rc, command->text);
 }
 
+static void reply_snapshot(struct jobmanager *jm, const struct core_command *command)
+{
+    struct pending pending;
+    if (pending_take(jm, command->request, &pending))
+        rest_operations_complete(&jm->operations, pending.rest_token, command->rc, command->text,
+                                 command->checkpoint_id);
+}
+
 static void execute(struct jobmanager *jm, struct core_command *command)
 {
     switch (command->kind) {
@@ -36,6 +44,9 @@ static void execute(struct jobmanager *jm, struct core_command *command)
     case COMMAND_REPLY_CANCEL:
         reply_cancel(jm, command);
         break;
+    case COMMAND_REPLY_SNAPSHOT:
+        reply_snapshot(jm, command);
+        break;
     case COMMAND_REPLY_REGISTER:
         requests_reply_register(jm, command);
         break;
@@ -43,6 +54,7 @@ static void execute(struct jobmanager *jm, struct core_command *command)
     case COMMAND_PERSIST_METADATA:
     case COMMAND_DELETE_DIRECTORY:
     case COMMAND_LOAD_SNAPSHOT:
+    case COMMAND_DISPOSE_SAVEPOINT:
         file_lanes_add(jm->files, command);
         break;
     case COMMAND_LOG:

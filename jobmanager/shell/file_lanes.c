@@ -64,6 +64,36 @@ static void strip_metadata_name(char *path)
         path[length - (sizeof name - 1)] = '\0';
 }
 
+/* All bytes of its state: whoever starts from it hears of damage before the job is started. */
+static int check_states(const char *directory, const Weir__SnapshotMetadata *snapshot, struct error *err)
+{
+    for (size_t i = 0; i < snapshot->n_operators; i++) {
+        const Weir__OperatorState *state = snapshot->operators[i];
+        for (size_t k = 0; k < state->n_keyed; k++) {
+            void *data = NULL;
+            size_t size;
+            int rc = state->keyed[k]->handle
+                         ? state_handle_read(directory, state->keyed[k]->handle, &data, &size, err)
+                         : error_set(err, WEIR_E_CORRUPT, "it has no handle");
+            free(data);
+            if (rc != WEIR_OK)
+                return error_wrap(err, "operator uid '%s', state of key group %u", state->uid,
+                                  state->keyed[k]->key_group);
+        }
+    }
+    return WEIR_OK;
+}
+
+/* What is no savepoint stays: a wrong path must not delete anything. */
+static int dispose(struct file_work *work)
+{
+    int rc = snapshot_metadata_read(work->local_path, &work->snapshot, &work->err);
+    if (rc == WEIR_OK && !work->snapshot->savepoint)
+        rc = error_set(&work->err, WEIR_E_INVALID, "%s is a checkpoint, not a savepoint: jobs delete theirs",
+                       work->local_path);
+    return rc == WEIR_OK ? storage_delete_tree(work->local_path, &work->err) : rc;
+}
+
 static void on_pool(uv_work_t *request)
 {
     struct file_work *work = request->data;
@@ -83,6 +113,12 @@ static void on_pool(uv_work_t *request)
         case COMMAND_LOAD_SNAPSHOT:
             strip_metadata_name(work->local_path);
             rc = snapshot_metadata_read(work->local_path, &work->snapshot, &work->err);
+            if (rc == WEIR_OK)
+                rc = check_states(work->local_path, work->snapshot, &work->err);
+            break;
+        case COMMAND_DISPOSE_SAVEPOINT:
+            strip_metadata_name(work->local_path);
+            rc = dispose(work);
             break;
         default:
             rc = error_set(&work->err, WEIR_E_INTERNAL, "command %d is no file work", (int)work->result.kind);

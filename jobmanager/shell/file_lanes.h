@@ -30,7 +30,7 @@ struct file_lanes *file_lanes_new(uv_loop_t *loop, file_done_fn *done, void *sel
 void file_lanes_free(struct file_lanes *lanes);
 bool file_lanes_is_idle(const struct file_lanes *lanes);
 /* Takes text and metadata out of the command: CREATE_DIRECTORY, PERSIST_METADATA, DELETE_DIRECTORY,
- * LOAD_SNAPSHOT. */
+ * LOAD_SNAPSHOT, DISPOSE_SAVEPOINT. */
 void file_lanes_add(struct file_lanes *lanes, struct core_command *command);
 
 #endif

@@ -54,6 +54,14 @@ void jobmanager_step(struct jobmanager *jm, const struct core_event *event)
     arm_timer(jm);
 }
 
+static void on_disposed(struct jobmanager *jm, const struct file_result *result)
+{
+    char *message =
+        result->rc ? xasprintf("Could not dispose savepoint %s: %s", result->path, result->message) : NULL;
+    rest_operations_complete(&jm->operations, result->request, result->rc, message, 0);
+    free(message);
+}
+
 static void on_file_done(void *self, const struct file_result *result)
 {
     static const enum core_event_kind kinds[] = {
@@ -65,6 +73,10 @@ static void on_file_done(void *self, const struct file_result *result)
         if (result->rc)
             log_warn("weir.runtime.checkpoint.CheckpointStorage", "Could not delete %s: %s", result->path,
                      result->message);
+        return;
+    }
+    if (result->kind == COMMAND_DISPOSE_SAVEPOINT) {
+        on_disposed(self, result);
         return;
     }
     jobmanager_step(self, &(struct core_event){.kind = kinds[result->kind],
@@ -92,6 +104,25 @@ static void rest_cancel_job(void *self, const struct weir_id *job, uint64_t toke
     uint64_t request = ++jm->next_request;
     vec_push(&jm->pending, (struct pending){.request = request, .rest_token = token});
     jobmanager_step(jm, &(struct core_event){.kind = EVENT_CANCEL_JOB, .request = request, .job = *job});
+}
+
+static void rest_take_snapshot(void *self, const struct weir_id *job, const struct snapshot_wish *wish,
+                               uint64_t operation)
+{
+    struct jobmanager *jm = self;
+    uint64_t request = ++jm->next_request;
+    vec_push(&jm->pending, (struct pending){.request = request, .rest_token = operation});
+    jobmanager_step(
+        jm, &(struct core_event){.kind = EVENT_TAKE_SNAPSHOT, .request = request, .job = *job, .wish = wish});
+}
+
+static void rest_dispose_savepoint(void *self, const char *path, uint64_t operation)
+{
+    struct jobmanager *jm = self;
+    struct core_command command = {
+        .kind = COMMAND_DISPOSE_SAVEPOINT, .request = operation, .text = xstrdup(path)};
+    log_info("weir.runtime.dispatcher.Dispatcher", "Disposing savepoint %s.", path);
+    file_lanes_add(jm->files, &command);
 }
 
 /* ---- start ---- */
@@ -145,6 +176,9 @@ static int open_rest(struct jobmanager *jm, struct error *err)
                                      .rpc_address = jm->rpc_address,
                                      .now_ms = rest_now_ms,
                                      .cancel_job = rest_cancel_job,
+                                     .take_snapshot = rest_take_snapshot,
+                                     .dispose_savepoint = rest_dispose_savepoint,
+                                     .operations = &jm->operations,
                                      .self = jm};
     struct rest_server_options options = {.bind_host = host, .port = (uint16_t)port};
     char *address = NULL;
@@ -202,6 +236,7 @@ static void deinit(struct jobmanager *jm)
         free(jm->pending.items[i].rpc_address);
     }
     vec_free(&jm->pending);
+    rest_operations_deinit(&jm->operations);
     vec_free(&jm->peers);
     file_lanes_free(jm->files);
     core_free(jm->core);

@@ -12,6 +12,7 @@
 #include "common/rpc/rpc.h"
 #include "jobmanager/blob/blob_store.h"
 #include "jobmanager/core/core.h"
+#include "jobmanager/rest/operations.h"
 #include "jobmanager/rest/rest.h"
 #include "jobmanager/shell/clock.h"
 #include "jobmanager/shell/file_lanes.h"
@@ -42,7 +43,7 @@ struct peer {
 struct pending {
     uint64_t request;
     struct rpc_call *call; /* NULL: a REST request */
-    uint64_t rest_token;
+    uint64_t rest_token;   /* of a REST request, or (operation) number of the operation */
     uint32_t pipe;         /* registration: that it came by */
     char *task_manager_id; /* registration; owned */
     char *rpc_address;     /* registration; owned */
@@ -59,6 +60,7 @@ struct jobmanager {
     struct rpc_server *rpc;
     char *rpc_address; /* "host:port" as clients reach it */
     struct rest_env rest_env;
+    struct rest_operations operations;
     struct rest_server *rest;
     uv_timer_t core_timer;
     uv_async_t lost_async; /* peers that were found lost while the core was stepping */

@@ -130,6 +130,9 @@ static void execute(struct sim *sim, struct core_command *command)
         answer_later(sim, (struct core_event){.kind = EVENT_SNAPSHOT_LOADED, .job = command->job},
                      command->text);
         break;
+    case COMMAND_REPLY_SNAPSHOT:
+    case COMMAND_DISPOSE_SAVEPOINT:
+        break;
     case COMMAND_LOG:
         sim_trace(sim, "jm %s", command->text);
         break;

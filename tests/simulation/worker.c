@@ -306,7 +306,8 @@ void sim_worker_receive(struct sim *sim, struct sim_worker *worker, Weir__ToTask
         mail = (struct task_mail){.kind = TASK_MAIL_TRIGGER_CHECKPOINT,
                                   .checkpoint_id = message->trigger_checkpoint->checkpoint_id,
                                   .timestamp_ms = message->trigger_checkpoint->timestamp_ms,
-                                  .snapshot_kind = message->trigger_checkpoint->kind};
+                                  .snapshot_kind = message->trigger_checkpoint->kind,
+                                  .stop = message->trigger_checkpoint->stop};
         break;
     case WEIR__TO_TASK_MANAGER__BODY_NOTIFY_CHECKPOINT_COMPLETE:
         mail = (struct task_mail){.kind = TASK_MAIL_CHECKPOINT_COMPLETE,

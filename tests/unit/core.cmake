@@ -2,7 +2,7 @@
 if(TARGET jm_core)
   add_library(core_rig STATIC ${CMAKE_CURRENT_SOURCE_DIR}/core_rig.c)
   target_link_libraries(core_rig PUBLIC jm_core weir_options PkgConfig::CMOCKA)
-  foreach(name core_lifecycle core_failover core_checkpoint core_restore core_random)
+  foreach(name core_lifecycle core_failover core_checkpoint core_restore core_savepoint core_random)
     unit_test(${name}_test core_rig)
   endforeach()
   unit_test(core_parts_test jm_core)

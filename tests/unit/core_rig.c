@@ -478,6 +478,12 @@ static void execute(struct rig *rig, struct core_command *command)
         snprintf(rig->cancel_message, sizeof rig->cancel_message, "%s", command->text ? command->text : "");
         tell(rig, "CANCELLED %d", command->rc);
         break;
+    case COMMAND_REPLY_SNAPSHOT:
+        tell(rig, "SNAPSHOT %llu %d %s", (unsigned long long)command->request, command->rc,
+             command->text ? command->text : "");
+        break;
+    case COMMAND_DISPOSE_SAVEPOINT:
+        break; /* the shell's own */
     case COMMAND_REPLY_REGISTER:
         registered(rig, command);
         break;

@@ -12,6 +12,7 @@
 
 #include "common/base/memory.h"
 #include "jobmanager/rest/json.h"
+#include "jobmanager/rest/operations.h"
 #include "jobmanager/rest/request.h"
 #include "jobmanager/rest/rest.h"
 #include "tests/unit/rest_fake_core.h"
@@ -32,6 +33,28 @@ static void cancel_job(void *self, const struct weir_id *job, uint64_t token)
     cancel_token = token;
 }
 
+static struct snapshot_wish wished;
+static char wished_directory[256], disposed[256];
+static uint64_t operation;
+static struct rest_operations operations;
+
+static void take_snapshot(void *self, const struct weir_id *job, const struct snapshot_wish *wish,
+                          uint64_t number)
+{
+    (void)self;
+    (void)job;
+    wished = *wish;
+    snprintf(wished_directory, sizeof wished_directory, "%s", wish->directory ? wish->directory : "");
+    operation = number;
+}
+
+static void dispose_savepoint(void *self, const char *path, uint64_t number)
+{
+    (void)self;
+    snprintf(disposed, sizeof disposed, "%s", path);
+    operation = number;
+}
+
 static struct config *config;
 
 static int setup(void **state)
@@ -48,16 +71,24 @@ static int teardown(void **state)
     return 0;
 }
 
-static struct rest_response ask(const char *method, const char *uri)
+static struct rest_response tell(const char *method, const char *uri, const char *body)
 {
     struct rest_env env = {.core = fake_core(),
                            .config = config,
                            .rpc_address = "localhost:6123",
                            .now_ms = now_ms,
-                           .cancel_job = cancel_job};
+                           .cancel_job = cancel_job,
+                           .take_snapshot = take_snapshot,
+                           .dispose_savepoint = dispose_savepoint,
+                           .operations = &operations};
     struct rest_response response;
-    rest_dispatch(&env, method, uri, 77, &response);
+    rest_dispatch(&env, method, uri, body, 77, &response);
     return response;
+}
+
+static struct rest_response ask(const char *method, const char *uri)
+{
+    return tell(method, uri, NULL);
 }
 
 /* ---- shapes ---- */
@@ -396,12 +427,107 @@ static void test_long_uri(void **state)
     free(uri);
 }
 
+/* ---- operations ---- */
+
+#define JOB     "00000000000000000000000000000001"
+#define TRIGGER "ca1cfaf882630ed3574f2679480ff1a1"
+
+static void expect(struct rest_response response, int status, const char *body)
+{
+    char *text = cJSON_PrintUnformatted(response.body);
+    assert_int_equal(response.status, status);
+    if (!strstr(text, body))
+        fail_msg("%s is not in %s", body, text);
+    free(text);
+    cJSON_Delete(response.body);
+}
+
+static void test_operations(void **state)
+{
+    (void)state;
+    const char *savepoints = "/v1/jobs/" JOB "/savepoints", *mine = "/v1/jobs/" JOB "/savepoints/" TRIGGER;
+    const char *checkpoint = "/v1/jobs/" JOB "/checkpoints/" TRIGGER;
+    /* A job that isn't there is said by what becomes of it. */
+    expect(tell("POST", savepoints,
+                "{\"target-directory\":\"file:///x\",\"cancel-job\":true,\"formatType\":\"CANONICAL\","
+                "\"triggerId\":\"" TRIGGER "\"}"),
+           202, "{\"request-id\":\"" TRIGGER "\"}");
+    assert_true(wished.savepoint && wished.cancel && wished.stop == WEIR__STOP_MODE__STOP_NONE);
+    assert_string_equal(wished_directory, "file:///x");
+    expect(ask("GET", mine), 200, "{\"status\":{\"id\":\"IN_PROGRESS\"},\"operation\":null}");
+    uint64_t first = operation;
+    expect(tell("POST", savepoints, "{\"target-directory\":\"/x\",\"triggerId\":\"" TRIGGER "\"}"), 202,
+           TRIGGER);
+    assert_int_equal(operation, first); /* once */
+    rest_operations_complete(&operations, first, 0, "/x/savepoint-1", 3);
+    expect(ask("GET", mine), 200,
+           "{\"status\":{\"id\":\"COMPLETED\"},\"operation\":{\"location\":\"file:/x/savepoint-1\"}}");
+
+    expect(
+        tell("POST", "/jobs/" JOB "/stop",
+             "{\"targetDirectory\":\"/y\",\"drain\":true,\"formatType\":\"CANONICAL\",\"triggerId\":null}"),
+        202, "request-id");
+    assert_int_equal(wished.stop, WEIR__STOP_MODE__STOP_DRAIN);
+    assert_string_equal(wished_directory, "/y");
+    expect(tell("POST", "/jobs/" JOB "/stop", "{\"targetDirectory\":\"/y\"}"), 202, "request-id");
+    assert_int_equal(wished.stop, WEIR__STOP_MODE__STOP_SUSPEND);
+
+    expect(tell("POST", "/jobs/" JOB "/checkpoints",
+                "{\"checkpointType\":\"FULL\",\"triggerId\":\"" TRIGGER "\"}"),
+           202, TRIGGER);
+    assert_false(wished.savepoint);
+    rest_operations_complete(&operations, operation, 0, "/c/chk-33", 33);
+    expect(ask("GET", checkpoint), 200, "\"operation\":{\"checkpointId\":33}");
+    /* Another key than that of savepoints. */
+    rest_operations_begin(&operations, OPERATION_CHECKPOINT, &(struct weir_id){.bytes = {1}},
+                          &(struct weir_id){.bytes = {2}});
+    rest_operations_complete(&operations, operations.last_number, WEIR_E_STATE, "no", 0);
+    expect(ask("GET", "/jobs/01000000000000000000000000000000/checkpoints/02000000000000000000000000000000"),
+           200, "{\"failureCause\":{\"class\":");
+
+    expect(tell("POST", "/savepoint-disposal", "{\"savepoint-path\":\"/z\"}"), 200, "request-id");
+    assert_string_equal(disposed, "/z");
+    rest_operations_deinit(&operations);
+}
+
+static void test_bad_operations(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *method, *uri, *body;
+        int status;
+        const char *message;
+    } cases[] = {
+        {"POST", "/jobs/" JOB "/savepoints", "{", 400,
+         "did not match expected format SavepointTriggerRequestBody."},
+        {"POST", "/jobs/" JOB "/savepoints", "[]", 400, "SavepointTriggerRequestBody"},
+        {"POST", "/jobs/" JOB "/savepoints", "{\"target-directory\":7}", 400, "SavepointTriggerRequestBody"},
+        {"POST", "/jobs/" JOB "/savepoints", "{\"triggerId\":\"zz\"}", 400, "SavepointTriggerRequestBody"},
+        {"POST", "/jobs/" JOB "/stop", "{\"drain\":\"yes\"}", 400, "StopWithSavepointRequestBody"},
+        {"POST", "/jobs/" JOB "/stop", "{\"formatType\":\"X\"}", 400, "StopWithSavepointRequestBody"},
+        {"POST", "/jobs/" JOB "/checkpoints", "{\"checkpointType\":\"X\"}", 400,
+         "CheckpointTriggerRequestBody"},
+        {"POST", "/savepoint-disposal", "{}", 400, "SavepointDisposalRequest"},
+        {"POST", "/jobs/zz/savepoints", "{}", 400, "path parameter (jobid)"},
+        {"GET", "/jobs/" JOB "/savepoints/zz", NULL, 400, "path parameter (triggerid)"},
+        {"GET", "/jobs/" JOB "/savepoints/" TRIGGER, NULL, 404,
+         "There is no savepoint operation with triggerId=" TRIGGER " for job " JOB "."},
+        {"GET", "/jobs/" JOB "/checkpoints/" TRIGGER, NULL, 404, "There is no checkpoint operation"},
+        {"GET", "/savepoint-disposal/" TRIGGER, NULL, 404, "Operation not found under key"},
+        {"GET", "/jobs/" JOB "/stop", NULL, 405, "allowed: POST"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+        expect(tell(cases[i].method, cases[i].uri, cases[i].body), cases[i].status, cases[i].message);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_shapes, setup, teardown),
         cmocka_unit_test_setup_teardown(test_errors, setup, teardown),
         cmocka_unit_test_setup_teardown(test_cancel, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_operations, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_bad_operations, setup, teardown),
         cmocka_unit_test_setup_teardown(test_values, setup, teardown),
         cmocka_unit_test_setup_teardown(test_long_uri, setup, teardown),
         cmocka_unit_test(test_json_text),

@@ -158,6 +158,29 @@ static Weir__RecordDescriptor *layout(struct test_layout *l, uint32_t size, size
 #define FLOAT  WEIR__FIELD_TYPE__FIELD_FLOAT64
 #define STRING WEIR__FIELD_TYPE__FIELD_STRING
 
+static void layouts_are_widened(void **state)
+{
+    (void)state;
+    struct test_layout a, b;
+    layout(&a, 8, (size_t)2, "count", INT32, 0u, "sum", INT32, 4u);
+    layout(&b, 16, (size_t)2, "sum", FLOAT, 0u, "count", INT64, 8u);
+    struct layout_mapping mapping;
+    struct error err = {0};
+    assert_int_equal(layout_map(&a.record, &b.record, "op", &mapping, &err), 0);
+    int32_t old[2] = {-5, 7};
+    struct {
+        double sum;
+        int64_t count;
+    } new = {0};
+    layout_move(&mapping, old, &new);
+    assert_int_equal(new.count, -5);
+    assert_true(new.sum == 7.0);
+    layout_mapping_deinit(&mapping);
+    assert_int_equal(layout_map(&b.record, &a.record, "op", &mapping, &err), WEIR_E_INVALID);
+    assert_non_null(strstr(err.message, "'count'"));
+    assert_non_null(strstr(err.message, "'op'"));
+}
+
 static void layouts_move_by_name(void **state)
 {
     (void)state;
@@ -389,6 +412,7 @@ int main(void)
         cmocka_unit_test(keys_of_all_lengths_are_told_apart),
         cmocka_unit_test(entries_are_in_order_of_insertion),
         cmocka_unit_test(layouts_move_by_name),
+        cmocka_unit_test(layouts_are_widened),
         cmocka_unit_test(bad_layouts_are_refused),
         cmocka_unit_test(state_goes_to_other_subtasks_whole),
         cmocka_unit_test(damaged_state_is_refused),

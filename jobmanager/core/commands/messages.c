@@ -71,7 +71,8 @@ Weir__ToTaskManager *message_cancel_tasks(const struct deployment *deployment)
 }
 
 Weir__ToTaskManager *message_trigger_checkpoint(const struct deployment *deployment, uint64_t checkpoint_id,
-                                                int64_t timestamp_ms, const char *directory)
+                                                int64_t timestamp_ms, const char *directory,
+                                                Weir__SnapshotKind kind, Weir__StopMode stop)
 {
     Weir__ToTaskManager *message = envelope(WEIR__TO_TASK_MANAGER__BODY_TRIGGER_CHECKPOINT);
     Weir__TriggerCheckpoint *trigger = xmalloc(sizeof *trigger);
@@ -79,7 +80,8 @@ Weir__ToTaskManager *message_trigger_checkpoint(const struct deployment *deploym
     trigger->deployment = message_deployment(deployment);
     trigger->checkpoint_id = checkpoint_id;
     trigger->timestamp_ms = timestamp_ms;
-    trigger->kind = WEIR__SNAPSHOT_KIND__SNAPSHOT_CHECKPOINT;
+    trigger->kind = kind;
+    trigger->stop = stop;
     trigger->directory = xstrdup(directory);
     message->trigger_checkpoint = trigger;
     return message;

@@ -24,7 +24,8 @@ Weir__ToTaskManager *message_deploy_tasks(const struct deployment *deployment);
 Weir__ToTaskManager *message_stop_worker(const struct deployment *deployment, const char *reason);
 Weir__ToTaskManager *message_cancel_tasks(const struct deployment *deployment);
 Weir__ToTaskManager *message_trigger_checkpoint(const struct deployment *deployment, uint64_t checkpoint_id,
-                                                int64_t timestamp_ms, const char *directory);
+                                                int64_t timestamp_ms, const char *directory,
+                                                Weir__SnapshotKind kind, Weir__StopMode stop);
 Weir__ToTaskManager *message_checkpoint_complete(const struct deployment *deployment, uint64_t checkpoint_id,
                                                  int64_t timestamp_ms);
 Weir__ToTaskManager *message_checkpoint_aborted(const struct deployment *deployment, uint64_t checkpoint_id);

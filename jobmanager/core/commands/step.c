@@ -79,6 +79,16 @@ void step_reply_cancel(struct step *step, uint64_t request, int rc, const char *
     command->text = copy_or_null(message);
 }
 
+void step_reply_snapshot(struct step *step, uint64_t request, int rc, const char *text,
+                         uint64_t checkpoint_id)
+{
+    struct core_command *command = add(step, COMMAND_REPLY_SNAPSHOT);
+    command->request = request;
+    command->rc = rc;
+    command->text = copy_or_null(text);
+    command->checkpoint_id = checkpoint_id;
+}
+
 void step_reply_register(struct step *step, uint64_t request, int rc, const char *message, uint64_t session)
 {
     struct core_command *command = add(step, COMMAND_REPLY_REGISTER);

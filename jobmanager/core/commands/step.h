@@ -28,6 +28,9 @@ void step_disconnect(struct step *step, uint64_t session, const char *reason);
 void step_reply_submit(struct step *step, uint64_t request, int rc, const char *message,
                        const struct weir_id *job);
 void step_reply_cancel(struct step *step, uint64_t request, int rc, const char *message);
+/* rc 0: text is the path; else the message. */
+void step_reply_snapshot(struct step *step, uint64_t request, int rc, const char *text,
+                         uint64_t checkpoint_id);
 void step_reply_register(struct step *step, uint64_t request, int rc, const char *message, uint64_t session);
 void step_create_directory(struct step *step, const struct weir_id *job, uint64_t checkpoint_id,
                            const char *path);

@@ -143,13 +143,16 @@ void control_on_message(void *self, const Weir__ToTaskManager *message)
         post(worker, (struct task_mail){.kind = TASK_MAIL_TRIGGER_CHECKPOINT,
                                         .checkpoint_id = message->trigger_checkpoint->checkpoint_id,
                                         .timestamp_ms = message->trigger_checkpoint->timestamp_ms,
-                                        .snapshot_kind = message->trigger_checkpoint->kind});
+                                        .snapshot_kind = message->trigger_checkpoint->kind,
+                                        .stop = message->trigger_checkpoint->stop});
+        snapshot_files_release(worker, message->trigger_checkpoint->checkpoint_id, true);
         break;
     case WEIR__TO_TASK_MANAGER__BODY_NOTIFY_CHECKPOINT_COMPLETE:
         post(worker, (struct task_mail){.kind = TASK_MAIL_CHECKPOINT_COMPLETE,
                                         .checkpoint_id = message->notify_checkpoint_complete->checkpoint_id});
         break;
     case WEIR__TO_TASK_MANAGER__BODY_NOTIFY_CHECKPOINT_ABORTED:
+        snapshot_files_release(worker, message->notify_checkpoint_aborted->checkpoint_id, false);
         post(worker, (struct task_mail){.kind = TASK_MAIL_CHECKPOINT_ABORTED,
                                         .checkpoint_id = message->notify_checkpoint_aborted->checkpoint_id});
         break;

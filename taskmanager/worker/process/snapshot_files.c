@@ -55,11 +55,15 @@ static void send_decline(struct worker *worker, const Weir__CheckpointAck *ack, 
     weir__to_job_manager__free_unpacked(message, NULL);
 }
 
-static char *checkpoint_path(const struct worker *worker, uint64_t checkpoint_id)
+/* NULL: it is a savepoint whose trigger has not come yet. */
+static char *checkpoint_path(const struct worker *worker, const Weir__CheckpointAck *ack)
 {
+    uint64_t checkpoint_id = ack->checkpoint_id;
     for (size_t i = 0; i < sizeof worker->directories / sizeof worker->directories[0]; i++)
         if (worker->directories[i].path && worker->directories[i].checkpoint_id == checkpoint_id)
             return xstrdup(worker->directories[i].path);
+    if (ack->kind == WEIR__SNAPSHOT_KIND__SNAPSHOT_SAVEPOINT || !worker->checkpoint_directory)
+        return NULL;
     return xasprintf("%s/chk-%llu", worker->checkpoint_directory, (unsigned long long)checkpoint_id);
 }
 
@@ -122,8 +126,13 @@ static void on_written(uv_work_t *work, int status)
 void snapshot_files_send(struct worker *worker, Weir__CheckpointAck *ack_take)
 {
     int64_t threshold = config_memory_bytes(worker->config, OPT_STATE_MEMORY_THRESHOLD);
-    if (!worker->checkpoint_directory || keyed_bytes(ack_take) <= (uint64_t)threshold) {
+    if (keyed_bytes(ack_take) <= (uint64_t)threshold) {
         send_ack(worker, ack_take);
+        return;
+    }
+    char *directory = checkpoint_path(worker, ack_take);
+    if (!directory) {
+        vec_push(&worker->held, ack_take);
         return;
     }
     struct file_write *write = xcalloc(1, sizeof *write);
@@ -136,7 +145,6 @@ void snapshot_files_send(struct worker *worker, Weir__CheckpointAck *ack_take)
     write->worker = worker;
     write->ack = ack_take;
     write->name = xasprintf("%s-%u-%u", vertex, ack_take->subtask, worker->deployment->attempt);
-    char *directory = checkpoint_path(worker, ack_take->checkpoint_id);
     write->path = xasprintf("%s/%s", directory, write->name);
     free(directory);
     write->begun_ns = monotonic_ns();
@@ -144,5 +152,19 @@ void snapshot_files_send(struct worker *worker, Weir__CheckpointAck *ack_take)
     if (uv_queue_work(worker->loop, &write->work, on_pool, on_written)) {
         write->rc = error_set(&write->err, WEIR_E_IO, "the thread pool takes no work");
         on_written(&write->work, 0);
+    }
+}
+
+void snapshot_files_release(struct worker *worker, uint64_t checkpoint_id, bool send)
+{
+    for (size_t i = worker->held.count; i-- > 0;) {
+        Weir__CheckpointAck *ack = worker->held.items[i];
+        if (ack->checkpoint_id != checkpoint_id)
+            continue;
+        vec_remove(&worker->held, i);
+        if (send)
+            snapshot_files_send(worker, ack);
+        else
+            weir__checkpoint_ack__free_unpacked(ack, NULL);
     }
 }

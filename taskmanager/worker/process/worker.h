@@ -113,6 +113,8 @@ struct worker {
         uint64_t checkpoint_id;
         char *path;
     } directories[4]; /* told by triggers, newest last */
+    /* Of savepoints whose barrier overtook the word of their directory; owned */
+    struct vec_of(Weir__CheckpointAck *) held;
 };
 
 /* worker.c */
@@ -141,6 +143,8 @@ struct task_listener task_messages_listener(struct worker *worker);
 /* snapshot_files.c: loop. Writes what is above the threshold to a file, then sends the acknowledgement; a
  * failure is a decline. */
 void snapshot_files_send(struct worker *worker, Weir__CheckpointAck *ack_take);
+/* The directory of a checkpoint is known now, or (send false) nobody wants it any more. */
+void snapshot_files_release(struct worker *worker, uint64_t checkpoint_id, bool send);
 
 /* liveness.c */
 int liveness_open(struct worker *worker, struct error *err) WEIR_CHECK;

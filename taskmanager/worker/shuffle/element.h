@@ -27,7 +27,7 @@ _Static_assert(sizeof(struct element_header) == 16, "the header is part of the w
 struct element_barrier {
     uint64_t checkpoint_id;
     uint32_t kind; /* Weir__SnapshotKind */
-    uint32_t reserved;
+    uint32_t stop; /* Weir__StopMode */
 };
 
 static inline uint32_t element_padded(uint32_t payload_bytes)

@@ -5,16 +5,11 @@
 #include <string.h>
 
 #include "common/base/memory.h"
+#include "common/graph/field_change.h"
 
 static uint32_t field_bytes(Weir__FieldType type)
 {
     return type == WEIR__FIELD_TYPE__FIELD_INT32 ? 4 : 8;
-}
-
-static const char *type_name(Weir__FieldType type)
-{
-    static const char *const names[] = {"int32", "int64", "float64", "bool", "timestamp", "string", "bytes"};
-    return (unsigned)type < sizeof names / sizeof *names ? names[type] : "unknown";
 }
 
 int layout_check(const Weir__RecordDescriptor *layout, struct error *err)
@@ -31,7 +26,7 @@ int layout_check(const Weir__RecordDescriptor *layout, struct error *err)
         if ((unsigned)field->type > WEIR__FIELD_TYPE__FIELD_TIMESTAMP)
             return error_set(err, WEIR_E_INVALID,
                              "record '%s': field '%s' is of type %s, which state can't hold", name,
-                             field->name, type_name(field->type));
+                             field->name, field_type_name(field->type));
         if (field->offset > layout->size || field_bytes(field->type) > layout->size - field->offset)
             return error_set(err, WEIR_E_INVALID, "record '%s': field '%s' lies outside of the record", name,
                              field->name);
@@ -77,16 +72,17 @@ int layout_map(const Weir__RecordDescriptor *stored, const Weir__RecordDescripto
             const Weir__FieldDescriptor *from = find_field(stored, to->name);
             if (!from)
                 continue;
-            if (from->type != to->type) {
+            enum field_change change = field_change_of(from->type, to->type);
+            if (change == FIELD_UNREADABLE) {
                 free(mapping.moves);
                 return error_set(
                     err, WEIR_E_INVALID,
                     "operator uid '%s': field '%s' of the state is %s in the snapshot but %s in the "
                     "job; give the new field another name, or the operator another uid",
-                    uid, to->name, type_name(from->type), type_name(to->type));
+                    uid, to->name, field_type_name(from->type), field_type_name(to->type));
             }
-            mapping.moves[mapping.move_count++] =
-                (struct layout_move){.from = from->offset, .to = to->offset, .size = field_bytes(to->type)};
+            mapping.moves[mapping.move_count++] = (struct layout_move){
+                .from = from->offset, .to = to->offset, .size = field_bytes(from->type), .change = change};
         }
     }
     *ret_mapping = mapping;
@@ -99,6 +95,19 @@ void layout_mapping_deinit(struct layout_mapping *mapping)
     *mapping = (struct layout_mapping){0};
 }
 
+static void widen(enum field_change change, const unsigned char *from, unsigned char *to)
+{
+    int32_t value;
+    memcpy(&value, from, sizeof value);
+    if (change == FIELD_INT32_TO_INT64) {
+        int64_t wide = value;
+        memcpy(to, &wide, sizeof wide);
+    } else {
+        double wide = value;
+        memcpy(to, &wide, sizeof wide);
+    }
+}
+
 void layout_move(const struct layout_mapping *mapping, const void *stored, void *declared)
 {
     if (mapping->identical) {
@@ -107,6 +116,11 @@ void layout_move(const struct layout_mapping *mapping, const void *stored, void 
     }
     for (uint32_t i = 0; i < mapping->move_count; i++) {
         const struct layout_move *move = &mapping->moves[i];
-        memcpy((unsigned char *)declared + move->to, (const unsigned char *)stored + move->from, move->size);
+        const unsigned char *from = (const unsigned char *)stored + move->from;
+        unsigned char *to = (unsigned char *)declared + move->to;
+        if (move->change == FIELD_SAME)
+            memcpy(to, from, move->size);
+        else
+            widen(move->change, from, to);
     }
 }

@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "common/base/error.h"
+#include "common/graph/field_change.h"
 #include "proto/graph.pb-c.h"
 
 enum { LAYOUT_BYTES_MAX = 64 * 1024, LAYOUT_FIELDS_MAX = 1024 };
@@ -19,12 +20,14 @@ struct layout_mapping {
     struct layout_move {
         uint32_t from;
         uint32_t to;
-        uint32_t size;
+        uint32_t size; /* stored */
+        enum field_change change;
     } * moves; /* owned */
 };
 
-/* Fields are matched by name: a field that is new starts as zero, one that is gone is dropped, one whose type
- * differs is an error that names uid and field. stored comes from a file and is checked. */
+/* Fields are matched by name: a field that is new starts as zero, one that is gone is dropped, an int32 that
+ * became an int64 or float64 is widened, another change of type is an error that names uid and field. stored
+ * comes from a file and is checked. */
 int layout_map(const Weir__RecordDescriptor *stored, const Weir__RecordDescriptor *declared, const char *uid,
                struct layout_mapping *ret_mapping, struct error *err) WEIR_CHECK;
 void layout_mapping_deinit(struct layout_mapping *mapping);

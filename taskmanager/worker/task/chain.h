@@ -58,6 +58,7 @@ struct chain {
     int64_t watermark_ms;        /* that last went through all of it */
     int64_t source_watermark_ms; /* that the source said, which may still be on its way */
     bool source_idle;
+    bool suspended; /* it goes on from a savepoint: at the end only sinks finish */
 };
 
 int chain_init(struct chain *chain, const struct chain_setup *setup, struct error *err) WEIR_CHECK;

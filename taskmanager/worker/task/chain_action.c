@@ -33,6 +33,8 @@ static enum operator_progress call_link(struct chain *chain, struct chain_link *
         return ops->prepare_snapshot ? ops->prepare_snapshot(link->op, (uint64_t)chain->action_value)
                                      : OPERATOR_DONE;
     case CHAIN_FINISH:
+        if (chain->suspended && link->node->output_type)
+            return OPERATOR_DONE;
         return ops->finish ? ops->finish(link->op) : OPERATOR_DONE;
     case CHAIN_NOTHING:
         break;

@@ -100,6 +100,7 @@ static void on_barrier(struct input_gate *gate, struct gate_channel *channel, co
         gate->checkpoint = (struct gate_checkpoint){
             .id = id,
             .kind = element->barrier.kind,
+            .stop = element->barrier.stop,
             .timestamp_ms = element->timestamp,
             .first_barrier_ms = now_ms,
         };
@@ -136,7 +137,8 @@ static void on_end(struct input_gate *gate, uint32_t index, int64_t now_ms)
         return;
     channel->ended = true;
     gate->ended++;
-    note_change(gate, watermark_valve_on_end(&gate->valve, index));
+    if (!gate->suspended) /* else event time goes on after the restart */
+        note_change(gate, watermark_valve_on_end(&gate->valve, index));
     check_aligned(gate, now_ms);
     gate->tell_end = gate->ended == gate->channel_count;
 }

@@ -20,9 +20,10 @@ enum gate_event_kind {
 
 struct gate_checkpoint {
     uint64_t id;
-    uint32_t kind;            /* Weir__SnapshotKind */
-    int64_t timestamp_ms;     /* when it was triggered */
-    int64_t first_barrier_ms; /* when the first barrier came here */
+    uint32_t kind;
+    uint32_t stop; /* Weir__StopMode */ /* Weir__SnapshotKind */
+    int64_t timestamp_ms;               /* when it was triggered */
+    int64_t first_barrier_ms;           /* when the first barrier came here */
     int64_t aligned_ms;
     uint64_t processed_bytes; /* between the two */
 };
@@ -39,6 +40,7 @@ struct gate_event {
 enum { GATE_ABORTED_REMEMBERED = 8 };
 
 struct input_gate {
+    bool suspended; /* ends don't move event time: the job goes on from a savepoint */
     struct gate_channel {
         struct element_reader reader;
         bool blocked; /* its barrier has come, others are awaited */

@@ -160,10 +160,9 @@ void outputs_idle(struct outputs *outputs, bool idle)
     outputs_flush(outputs);
 }
 
-void outputs_barrier(struct outputs *outputs, uint64_t checkpoint_id, uint32_t kind, int64_t timestamp_ms)
+void outputs_barrier(struct outputs *outputs, const struct element_barrier *barrier, int64_t timestamp_ms)
 {
-    struct element_barrier barrier = {.checkpoint_id = checkpoint_id, .kind = kind};
-    broadcast(outputs, ELEMENT_BARRIER, timestamp_ms, &barrier, sizeof barrier);
+    broadcast(outputs, ELEMENT_BARRIER, timestamp_ms, barrier, sizeof *barrier);
     outputs_flush(outputs);
 }
 

@@ -46,7 +46,7 @@ int outputs_emit(struct outputs *outputs, const void *record, uint32_t size, int
                  struct error *err) WEIR_CHECK;
 void outputs_watermark(struct outputs *outputs, int64_t watermark_ms);
 void outputs_idle(struct outputs *outputs, bool idle);
-void outputs_barrier(struct outputs *outputs, uint64_t checkpoint_id, uint32_t kind, int64_t timestamp_ms);
+void outputs_barrier(struct outputs *outputs, const struct element_barrier *barrier, int64_t timestamp_ms);
 void outputs_end(struct outputs *outputs);
 void outputs_flush(struct outputs *outputs);
 bool outputs_have_unflushed(const struct outputs *outputs);

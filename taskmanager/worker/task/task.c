@@ -272,7 +272,7 @@ int64_t task_deadline(const struct task *task)
 {
     if (task->phase != PHASE_RUNNING && task->phase != PHASE_ENDING)
         return INT64_MAX;
-    int64_t deadline = chain_next_deadline(&task->chain);
+    int64_t deadline = task->stopping_id != 0 ? INT64_MAX : chain_next_deadline(&task->chain);
     /* Timers don't run before there is room: an overdue one must not make the thread spin until then. */
     if (task->last_wait == WAIT_OUTPUT && deadline < task->now_ms + OUTPUT_LOOK_MS)
         deadline = task->now_ms + OUTPUT_LOOK_MS;

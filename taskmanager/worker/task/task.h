@@ -100,6 +100,7 @@ struct task_mail {
     uint64_t checkpoint_id;
     int64_t timestamp_ms;
     uint32_t snapshot_kind;
+    uint32_t stop; /* Weir__StopMode */
 };
 /* Any thread. Wakes the task. */
 void task_post(struct task *task, const struct task_mail *mail);

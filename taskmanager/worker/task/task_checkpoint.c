@@ -28,6 +28,7 @@ void task_begin_triggered(struct task *task)
     struct gate_checkpoint checkpoint = {
         .id = mail.checkpoint_id,
         .kind = mail.snapshot_kind,
+        .stop = mail.stop,
         .timestamp_ms = mail.timestamp_ms,
         .first_barrier_ms = task->now_ms,
         .aligned_ms = task->now_ms,
@@ -63,7 +64,14 @@ void task_take_snapshot(struct task *task)
     struct error err = {0};
     int rc = chain_snapshot(&task->chain, checkpoint.id, &states, &count, &err);
     /* Also when it failed: tasks further on must not wait for a barrier that never comes. */
-    outputs_barrier(&task->outputs, checkpoint.id, checkpoint.kind, checkpoint.timestamp_ms);
+    outputs_barrier(&task->outputs,
+                    &(struct element_barrier){
+                        .checkpoint_id = checkpoint.id, .kind = checkpoint.kind, .stop = checkpoint.stop},
+                    checkpoint.timestamp_ms);
+    if (checkpoint.stop != WEIR__STOP_MODE__STOP_NONE) {
+        task->stopping_id = checkpoint.id;
+        task->stop = checkpoint.stop;
+    }
     if (rc) {
         task_decline(task, checkpoint.id, err.message);
         return;
@@ -73,6 +81,7 @@ void task_take_snapshot(struct task *task)
     ack->vertex = task->setup.vertex_index;
     ack->subtask = task->setup.subtask;
     ack->checkpoint_id = checkpoint.id;
+    ack->kind = (Weir__SnapshotKind)checkpoint.kind;
     ack->states = states;
     ack->n_states = count;
     ack->state_bytes = state_bytes(states, count);
@@ -83,7 +92,15 @@ void task_take_snapshot(struct task *task)
     task->setup.listener.snapshot(task->setup.listener.self, task, ack);
 }
 
-void task_abort_checkpoint(struct task *task, uint64_t checkpoint_id)
+void task_stop_complete(struct task *task)
+{
+    task->suspended = task->stop == WEIR__STOP_MODE__STOP_SUSPEND;
+    task->chain.suspended = task->suspended;
+    task->gate.suspended = task->suspended;
+    task->stopping_id = 0;
+}
+
+bool task_abort_checkpoint(struct task *task, uint64_t checkpoint_id)
 {
     for (size_t i = task->triggers.count; i-- > 0;)
         if (task->triggers.items[i].checkpoint_id == checkpoint_id)
@@ -96,4 +113,13 @@ void task_abort_checkpoint(struct task *task, uint64_t checkpoint_id)
         if (task->chain.action == CHAIN_PREPARE_SNAPSHOT)
             chain_drop_action(&task->chain);
     }
+    if (task->stopping_id == checkpoint_id)
+        task->stopping_id = 0;
+    if (!task->drained)
+        return true;
+    task_end_failed(task,
+                    "the stop with drain has failed after event time was brought to its end, so that the job "
+                    "goes back to its last checkpoint",
+                    false);
+    return false;
 }

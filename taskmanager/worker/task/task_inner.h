@@ -50,8 +50,12 @@ struct task {
     struct error error;                   /* of the input, of opening */
     struct task_checkpoint checkpoint;
     struct vec_of(struct task_mail) triggers; /* sources: not begun yet */
-    uint32_t budget;                          /* records per step; see task_adapt_budget */
-    int64_t flush_deadline_ms;                /* INT64_MAX: nothing waits */
+    uint64_t stopping_id;      /* the savepoint of a stop: the task rests behind its barrier; 0: no */
+    uint32_t stop;             /* of it: Weir__StopMode */
+    bool drained;              /* a source that has said the last watermark for a stop */
+    bool suspended;            /* ending for a stop: windows don't fire */
+    uint32_t budget;           /* records per step; see task_adapt_budget */
+    int64_t flush_deadline_ms; /* INT64_MAX: nothing waits */
     uint64_t records_in;
     /* Time: */
     int64_t now_ms;       /* of this step */
@@ -71,13 +75,16 @@ void task_end_chain_failed(struct task *task); /* says which operator failed and
 void task_report(struct task *task, Weir__TaskState state, const char *error, bool fatal);
 
 /* task_checkpoint.c: */
+/* The savepoint of a stop is complete: the task ends, a source at once, others when their input has ended. */
+void task_stop_complete(struct task *task);
 /* A source's next trigger, when it is at rest. */
 void task_begin_triggered(struct task *task);
 void task_begin_checkpoint(struct task *task, const struct gate_checkpoint *checkpoint);
 /* The chain is prepared: snapshot, barrier, acknowledgement. */
 void task_take_snapshot(struct task *task);
 void task_decline(struct task *task, uint64_t checkpoint_id, const char *reason);
-void task_abort_checkpoint(struct task *task, uint64_t checkpoint_id);
+/* False: the task has failed, as what it sent for a stop can't be taken back. */
+bool task_abort_checkpoint(struct task *task, uint64_t checkpoint_id);
 
 /* task_metrics.c: */
 void task_account(struct task *task, int64_t now_ms);

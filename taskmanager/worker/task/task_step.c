@@ -52,6 +52,14 @@ static void on_trigger(struct task *task, const struct task_mail *mail)
                      task->phase == PHASE_ENDING ? "the source has ended" : "the task is not running yet");
 }
 
+static void begin_ending(struct task *task)
+{
+    vec_for_each (mail, &task->triggers)
+        task_decline(task, mail->checkpoint_id, "the source has ended");
+    vec_clear(&task->triggers);
+    task_set_phase(task, PHASE_ENDING);
+}
+
 static enum work read_mail(struct task *task)
 {
     struct task_mail mail;
@@ -63,9 +71,15 @@ static enum work read_mail(struct task *task)
         case TASK_MAIL_CHECKPOINT_COMPLETE:
             if (task->phase == PHASE_RUNNING || task->phase == PHASE_ENDING)
                 chain_checkpoint_complete(&task->chain, mail.checkpoint_id);
+            if (task->stopping_id != 0 && task->stopping_id == mail.checkpoint_id) {
+                task_stop_complete(task);
+                if (task->is_source)
+                    begin_ending(task);
+            }
             break;
         case TASK_MAIL_CHECKPOINT_ABORTED:
-            task_abort_checkpoint(task, mail.checkpoint_id);
+            if (!task_abort_checkpoint(task, mail.checkpoint_id))
+                return WORK_ENDED;
             break;
         case TASK_MAIL_CANCEL:
             task_end(task, WEIR__TASK_STATE__TASK_CANCELED);
@@ -144,18 +158,10 @@ static enum work run_action(struct task *task, enum chain_action_kind kind, uint
  * -----------------------------------------------------------------------------------------------------------
  */
 
-static void begin_ending(struct task *task)
-{
-    vec_for_each (mail, &task->triggers)
-        task_decline(task, mail->checkpoint_id, "the source has ended");
-    vec_clear(&task->triggers);
-    task_set_phase(task, PHASE_ENDING);
-}
-
 /* Watermarks at their maximum, then the operators finish, then the end goes on. Called at rest. */
 static enum work go_on_ending(struct task *task)
 {
-    if (!task->final_watermark_sent) {
+    if (!task->final_watermark_sent && !task->suspended) {
         task->final_watermark_sent = true;
         task->chain.source_watermark_ms = INT64_MAX;
         if (task->chain.watermark_ms < INT64_MAX)
@@ -302,6 +308,15 @@ static enum work run_timers(struct task *task)
     return WORK_AT_REST;
 }
 
+/* For a stop with drain: the end of event time goes before the barrier. */
+static enum work drain(struct task *task)
+{
+    task->drained = true;
+    task->chain.source_watermark_ms = INT64_MAX;
+    return task->chain.watermark_ms < INT64_MAX ? run_action(task, CHAIN_WATERMARK, 0, INT64_MAX)
+                                                : WORK_AT_REST;
+}
+
 /* *ret_did: something was done, so that the step is progress even if it ends waiting. */
 static enum work run(struct task *task, bool *ret_did)
 {
@@ -311,6 +326,8 @@ static enum work run(struct task *task, bool *ret_did)
     if (work != WORK_AT_REST)
         return work;
     *ret_did = half_done;
+    if (task->stopping_id != 0)
+        return WORK_WAIT_INPUT; /* nothing comes behind the barrier until it is known what becomes of it */
     work = run_timers(task);
     if (work != WORK_AT_REST)
         return work;
@@ -320,6 +337,11 @@ static enum work run(struct task *task, bool *ret_did)
     }
     if (task->triggers.count) {
         *ret_did = true;
+        if (task->triggers.items[0].stop == WEIR__STOP_MODE__STOP_DRAIN && !task->drained) {
+            work = drain(task);
+            if (work != WORK_AT_REST)
+                return work;
+        }
         task_begin_triggered(task);
         work = settle(task);
         if (work != WORK_AT_REST)
