@@ -37,7 +37,7 @@ struct element_reader {
 
 enum element_status {
     ELEMENT_READY,
-    ELEMENT_NONE, /* the channel is empty for now */
+    ELEMENT_NONE, /* the channel is empty: its waker tells when that changes */
     ELEMENT_BAD,  /* err says why; the reader is not to be used any more */
 };
 
